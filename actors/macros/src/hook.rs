@@ -1,0 +1,57 @@
+//! Hooks: private methods that the core calls by itself.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+use syn::{Error, ImplItemFn, Path, Result};
+
+use crate::method;
+use crate::signature::{self, Parameters};
+
+/// The names that make a private method a hook, each with the type of its argument.
+pub(crate) const NAMES: [(&str, &str); 2] = [("grant_cancelled", "WaiterId"), ("owner_gone", "Owner")];
+
+/// A private method that the core calls when something happened to a caller.
+pub(crate) struct Hook {
+    name: Ident,
+    parameters: Parameters,
+}
+
+impl Hook {
+    pub(crate) fn parse(function: &ImplItemFn, object: &Path) -> Result<Self> {
+        let sig = &function.sig;
+        method::check_plain(sig)?;
+        let is_write = sig.receiver().map(signature::is_write).transpose()?.unwrap_or(false);
+        let parameters = Parameters::parse(&sig.inputs, object)?;
+        if !is_write || parameters.arguments().count() != 1 || parameters.waiter().is_some() {
+            let argument = NAMES.iter().find(|(name, _)| sig.ident == name).map_or("…", |(_, argument)| argument);
+            let message = format!("write it as `fn {}(&mut self, …: {argument}, turn: &mut Turn)`", sig.ident);
+            return Err(Error::new_spanned(&sig.ident, message));
+        }
+        Ok(Self { name: sig.ident.clone(), parameters })
+    }
+
+    /// The value of the type's `hooks`.
+    pub(crate) fn table(hooks: &[Self], object: &Path) -> TokenStream {
+        let fields = NAMES.iter().map(|(name, _)| {
+            let field = format_ident!("{name}");
+            match hooks.iter().find(|hook| hook.name == name) {
+                Some(hook) => {
+                    let run = hook.run(object);
+                    quote!(#field: ::core::option::Option::Some(#run))
+                }
+                None => quote!(#field: ::core::option::Option::None),
+            }
+        });
+        quote!(::greenroom::expand::Hooks { #(#fields,)* })
+    }
+
+    fn run(&self, object: &Path) -> TokenStream {
+        let (name, argument, turn) = (&self.name, self.parameters.names(), format_ident!("__turn"));
+        let passed = self.parameters.passed(&turn, &turn);
+        quote! {
+            |__state, #argument #turn| {
+                ::greenroom::expand::hook::<#object>(__state, |__object| #object::#name(__object, #passed))
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The attribute macros of Greenroom: `#[object]` makes shared objects of plain types, `#[main]` starts a program.
+//!
+//! What they write names only `::greenroom::expand` and `::greenroom::run`.
+
+mod constructor;
+mod continuation;
+mod errors;
+mod guard;
+mod hook;
+mod main_function;
+mod message;
+mod method;
+mod object_impl;
+mod object_struct;
+mod signature;
+mod tokens;
+
+use proc_macro::TokenStream;
+use quote::quote;
+use syn::{Error, Item, parse_macro_input};
+
+/// Makes a type of shared objects: put it on a struct (or an enum) and on that type's `impl`.
+///
+/// On `struct Counter` it makes `CounterHandle`; `#[object(name = "shop.Counter")]` chooses the name under which the type
+/// is registered. On `impl Counter` each `pub fn` with `&self` becomes a read and each with `&mut self` a write, with a
+/// method of the same name on the handle, and an `_async` twin. Functions that are not `pub` stay local.
+///
+/// - `turn: &mut Turn` as a parameter is the turn, not an argument.
+/// - `waiter: Waiter<T>` parks the call until the object replies to the waiter.
+/// - `#[when(self.permits > 0)]` parks the calls of its method while the condition is false.
+/// - `pub fn new(…)` is the constructor; without it the type is made by `Default`.
+/// - A private `fn then_…(&mut self, reply: Result<A, Error>, …)` receives the reply of a `turn.call`.
+/// - A private `fn grant_cancelled(&mut self, grant: WaiterId)` or `fn owner_gone(&mut self, owner: Owner)` is called when
+///   a caller gave up after it was granted something, or ended.
+#[proc_macro_attribute]
+pub fn object(attributes: TokenStream, item: TokenStream) -> TokenStream {
+    let item = parse_macro_input!(item as Item);
+    let attributes = attributes.into();
+    match item {
+        Item::Struct(item) => object_struct::expand(attributes, item.into()),
+        Item::Enum(item) => object_struct::expand(attributes, item.into()),
+        Item::Impl(item) => object_impl::expand(attributes, item),
+        other => {
+            let error = Error::new_spanned(&other, "`#[object]` goes on a struct, on an enum, or on the type's `impl`");
+            let error = error.into_compile_error();
+            quote!(#other #error)
+        }
+    }
+    .into()
+}
+
+/// Makes the program's `main` the start of every role: driver, function, node and operator's tool.
+#[proc_macro_attribute]
+pub fn main(attributes: TokenStream, item: TokenStream) -> TokenStream {
+    let function = parse_macro_input!(item as syn::ItemFn);
+    main_function::expand(attributes.into(), function).into()
+}

@@ -1,0 +1,177 @@
+//! Log entries: what a slot orders, and what applying one leaves behind.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::{Fault, Refusal};
+use crate::handle::Construction;
+use crate::ids::{CallId, Lane, LogIndex, Owner, Sequence, WaiterId};
+use crate::object::ObjectType;
+use crate::replies::Answer;
+use crate::turn::Stamp;
+
+/// One thing that happens to one object, in the order of its slot's log.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its place, time and randomness.
+    pub stamp: Stamp,
+    /// What happens.
+    pub kind: EntryKind,
+}
+
+/// What can happen to an object.
+#[derive(Clone, Debug)]
+pub enum EntryKind {
+    /// A client or another object calls a method.
+    Call(CallEntry),
+    /// The caller of a call has given up.
+    Cancel {
+        /// The call.
+        call: CallId,
+        /// Its waiter, or what it was granted.
+        waiter: WaiterId,
+        /// Why.
+        why: GiveUp,
+    },
+    /// A nested call of the object has its reply.
+    Then {
+        /// The lane of the nested call.
+        lane: Lane,
+        /// Its number.
+        sequence: Sequence,
+        /// Its encoded reply.
+        result: Result<Bytes, Fault>,
+    },
+    /// An owner has ended.
+    OwnerGone(Owner),
+}
+
+/// Why a caller has given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GiveUp {
+    /// Its deadline has passed.
+    TimedOut,
+    /// It said so.
+    Cancelled,
+}
+
+/// A call as it is ordered.
+#[derive(Clone, Debug)]
+pub struct CallEntry {
+    /// Its id.
+    pub call: CallId,
+    /// Who makes it.
+    pub owner: Owner,
+    /// The method's number.
+    pub method: u16,
+    /// The encoded arguments.
+    pub arguments: Bytes,
+    /// How the caller would make the object.
+    pub construction: Wanted,
+    /// When it ends by itself if it is parked, in milliseconds since the Unix epoch.
+    pub deadline_ms: Option<u64>,
+    /// The objects that wait for it, as hashes.
+    pub chain: Box<[u64]>,
+}
+
+/// What a caller says about how the object is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Nothing: by default, or any that is there.
+    Anything,
+    /// With arguments of this hash, which the caller has not sent.
+    Hash(u64),
+    /// With these arguments.
+    Arguments(Construction),
+}
+
+/// A call that an object makes of another one.
+#[derive(Clone, Debug)]
+pub struct NestedCall {
+    /// Its id: the session is the calling object's.
+    pub call: CallId,
+    /// The type of the object that is called.
+    pub object_type: &'static ObjectType,
+    /// Its key.
+    pub key: String,
+    /// How to make it.
+    pub construction: Option<Arc<Construction>>,
+    /// The method's number.
+    pub method: u16,
+    /// The encoded arguments.
+    pub arguments: Bytes,
+    /// When it ends by itself, in milliseconds since the Unix epoch.
+    pub deadline_ms: u64,
+    /// The call in whose turn it was made.
+    pub parent: CallId,
+    /// The objects that wait for it, the caller last.
+    pub chain: Vec<u64>,
+}
+
+/// What applying entries of one object left behind.
+#[derive(Debug, Default)]
+pub struct Outcomes {
+    /// How many entries were applied.
+    pub n_applied: u32,
+    /// Answers to callers, in order.
+    pub answers: Vec<(CallId, Answer)>,
+    /// Calls to other objects.
+    pub nested: Vec<NestedCall>,
+    /// Parked calls with deadlines, to be woken by.
+    pub timers: Vec<(u64, WaiterId, CallId)>,
+    /// Owners whose end concerns the object.
+    pub watched: Vec<Owner>,
+    /// How many methods panicked.
+    pub n_panics: u32,
+}
+
+/// A point in an [`Outcomes`] to go back to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    answers: usize,
+    nested: usize,
+    timers: usize,
+    watched: usize,
+}
+
+impl Outcomes {
+    /// Whether nothing happened.
+    pub fn is_empty(&self) -> bool {
+        self.n_applied == 0
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            answers: self.answers.len(),
+            nested: self.nested.len(),
+            timers: self.timers.len(),
+            watched: self.watched.len(),
+        }
+    }
+
+    pub(crate) fn truncate(&mut self, mark: Mark) {
+        self.answers.truncate(mark.answers);
+        self.nested.truncate(mark.nested);
+        self.timers.truncate(mark.timers);
+        self.watched.truncate(mark.watched);
+    }
+
+    /// Answers that nothing was applied, and why.
+    pub(crate) fn refuse(&mut self, call: CallId, refusal: Refusal) {
+        let result = Err(Fault::Refused(refusal));
+        self.answers.push((call, Answer { applied: false, index: LogIndex(0), result }));
+    }
+}
+
+impl Entry {
+    /// About how many bytes the entry keeps alive.
+    pub(crate) fn size(&self) -> usize {
+        let own = size_of::<Self>();
+        match &self.kind {
+            EntryKind::Call(call) => own + call.arguments.len(),
+            EntryKind::Then { result: Ok(body), .. } => own + body.len(),
+            EntryKind::Then { .. } | EntryKind::Cancel { .. } | EntryKind::OwnerGone(_) => own,
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! Errors: what failed, on what object, whether it was applied, and what the caller may do.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{CallId, Fence, KeyError};
+
+/// A method's own error whose type was given up, kept as its text.
+///
+/// It is what [`Error::Method`] holds in a plain [`Error`]: `?` turns an `Error<E>` of any method into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Erased(pub String);
+
+/// Why a call did not return a value.
+///
+/// `E` is the method's own error; with [`Erased`], the default, it is only a text.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Error<E = Erased> {
+    /// The method returned an error. It was applied, and what the method changed stays: do not retry blindly.
+    Method(E),
+    /// The cluster refused the call. Nothing was applied; the refusal says what would help.
+    Refused {
+        /// The object, as `Type/key`.
+        object: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The call never left this process. Nothing was applied: it may be made again.
+    NotSent {
+        /// The object, as `Type/key`.
+        object: String,
+        /// Why.
+        why: String,
+    },
+    /// The call was sent and no answer came before its deadline. It may have been applied, at most once.
+    Unknown {
+        /// The object, as `Type/key`.
+        object: String,
+        /// The call's id, for questions about it.
+        call: CallId,
+        /// What happened last.
+        why: String,
+    },
+    /// The call waited in the object until its deadline and then left the queue. Nothing was granted: it may be made again.
+    TimedOut {
+        /// The object, as `Type/key`.
+        object: String,
+    },
+    /// The call was cancelled while it waited in the object. Nothing was granted.
+    Cancelled {
+        /// The object, as `Type/key`.
+        object: String,
+    },
+    /// The method panicked. The object is as it was before the call, and the call will not be run again.
+    Panicked {
+        /// The object, as `Type/key`.
+        object: String,
+        /// The method's name.
+        method: String,
+        /// The panic's message.
+        message: String,
+    },
+    /// The object dropped the waiter of this call, so no answer will come. The call was applied.
+    Abandoned {
+        /// The object, as `Type/key`.
+        object: String,
+    },
+    /// Every copy of the object is gone with the nodes that held it. The call may have been applied before that.
+    ObjectLost {
+        /// The object, as `Type/key`.
+        object: String,
+    },
+    /// The caller's grant was taken from it and given to another. Nothing was applied; what the caller held is void.
+    Superseded {
+        /// The object, as `Type/key`.
+        object: String,
+        /// The fence of the void grant.
+        fence: Fence,
+    },
+    /// The call was applied, but its reply does not decode as the expected type.
+    Reply {
+        /// The object, as `Type/key`.
+        object: String,
+        /// What the decoder said.
+        why: String,
+    },
+    /// A blocking call was made on a thread that runs async tasks. Nothing was sent: use the method's `_async` twin.
+    Blocking {
+        /// The object, as `Type/key`.
+        object: String,
+    },
+    /// A handle was called from inside a method of an object. Nothing was sent: use [`Turn::call`](crate::Turn::call).
+    InsideMethod {
+        /// The object, as `Type/key`.
+        object: String,
+    },
+}
+
+/// Why the cluster did not accept a call. Nothing was applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// No object type of that name is part of the node's program.
+    #[error("the node's program has no object type `{name}`; it has {known}")]
+    UnknownType {
+        /// The name that was asked for.
+        name: String,
+        /// The names that there are, joined by commas.
+        known: String,
+    },
+    /// The object type has no such method.
+    #[error("object type `{name}` has no method number {method}")]
+    UnknownMethod {
+        /// The object type.
+        name: String,
+        /// The method's number in its declaration order.
+        method: u16,
+    },
+    /// The caller's build of the object type differs from the node's.
+    #[error("the caller's build of the type differs from the node's: the caller has {caller}; the node has {node}")]
+    Shape {
+        /// The caller's shape; empty on the wire, filled in by the caller.
+        caller: String,
+        /// The node's shape.
+        node: String,
+    },
+    /// The arguments do not decode as the method's.
+    #[error("the arguments do not decode as those of `{method}`: {why}")]
+    Arguments {
+        /// The method's name.
+        method: String,
+        /// What the decoder said.
+        why: String,
+    },
+    /// The key cannot name an object.
+    #[error("{0}")]
+    Key(#[from] KeyError),
+    /// The call is larger than the limit.
+    #[error(
+        "the call has {bytes} bytes, and at most {bytes_max} are allowed; split it, or pass the data through an object"
+    )]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// There is no such object, and neither the caller nor the type says how to make one.
+    #[error("there is no such object, and it cannot be made without the arguments of its constructor")]
+    NotCreated,
+    /// The object exists, made with other constructor arguments than the caller's.
+    #[error("the object exists already, made with other constructor arguments")]
+    DifferentArguments,
+    /// The constructor refused its arguments or panicked.
+    #[error("the constructor failed: {0}")]
+    Constructor(String),
+    /// The object's mailbox is full, or too many calls are parked in it: back off and try again.
+    #[error("overloaded: {what} holds {count}, which is its limit; try again later")]
+    Overloaded {
+        /// The queue that is full.
+        what: String,
+        /// Its limit.
+        count: u64,
+    },
+    /// The call would close a circle of objects that wait for each other.
+    #[error("the call closes a circle: {0}")]
+    Cycle(String),
+    /// The node is stopping: try again, it or another node will serve the object.
+    #[error("the node is stopping")]
+    Stopping,
+    /// The call's deadline had passed when it arrived.
+    #[error("the call arrived after its deadline")]
+    Expired,
+    /// A later call of the same lane has been applied, and this one's reply is gone. It is not run again.
+    #[error("a later call of this lane was already answered, so this one is not run again")]
+    Stale,
+    /// The session ended on the node, so whether the call was applied is no longer known there.
+    #[error("the session has ended on the node")]
+    SessionEnded,
+    /// The node does not serve this slot in this epoch: look at the current table and go to the right one.
+    #[error("the node does not serve this slot in this epoch")]
+    WrongPlace,
+    /// The call belongs to another cluster.
+    #[error("the call belongs to another cluster")]
+    WrongCluster,
+    /// No node can serve the object now.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+}
+
+/// What a node says when it has no value for a caller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fault {
+    /// Not accepted, nothing applied.
+    Refused(Refusal),
+    /// Parked until its deadline, then removed.
+    TimedOut,
+    /// Parked, then cancelled.
+    Cancelled,
+    /// The method panicked; the state is as before.
+    Panicked {
+        /// The method's name.
+        method: String,
+        /// The panic's message.
+        message: String,
+    },
+    /// The object dropped the waiter.
+    Abandoned,
+    /// The object is gone: deleted, or lost with its copies.
+    ObjectLost,
+    /// The call was applied, but its reply is larger than a frame may be.
+    ReplyTooLarge {
+        /// Its size.
+        bytes: u64,
+    },
+    /// The answer of a nested call did not come before its deadline; it may have been applied.
+    Unknown {
+        /// What happened last.
+        why: String,
+    },
+}
+
+impl Fault {
+    /// The error that a caller sees, about `object` and the call `call`.
+    pub fn into_error<E>(self, object: String, call: CallId) -> Error<E> {
+        match self {
+            Self::Refused(refusal) => Error::Refused { object, refusal },
+            Self::TimedOut => Error::TimedOut { object },
+            Self::Cancelled => Error::Cancelled { object },
+            Self::Panicked { method, message } => Error::Panicked { object, method, message },
+            Self::Abandoned => Error::Abandoned { object },
+            Self::ObjectLost => Error::ObjectLost { object },
+            Self::ReplyTooLarge { bytes } => {
+                Error::Reply { object, why: format!("it has {bytes} bytes, more than a frame may have; ask for it in parts") }
+            }
+            Self::Unknown { why } => Error::Unknown { object, call, why },
+        }
+    }
+}
+
+/// A method's own error: anything that displays, and [`Erased`].
+pub trait MethodError {
+    /// Writes the error as a lowercase fragment.
+    ///
+    /// # Errors
+    /// When the formatter fails.
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+}
+
+impl<E: fmt::Display> MethodError for E {
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt(f)
+    }
+}
+
+// `Erased` has no `Display` of its own, so that this and the blanket above do not overlap.
+impl MethodError for Erased {
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<E> Error<E> {
+    /// Whether the call's effects are in the object: `Some(true)` yes, `Some(false)` no, `None` not known.
+    pub fn applied(&self) -> Option<bool> {
+        match self {
+            Self::Method(_) | Self::Abandoned { .. } | Self::Reply { .. } => Some(true),
+            Self::Unknown { .. } | Self::ObjectLost { .. } => None,
+            Self::Refused { .. }
+            | Self::NotSent { .. }
+            | Self::TimedOut { .. }
+            | Self::Cancelled { .. }
+            | Self::Panicked { .. }
+            | Self::Superseded { .. }
+            | Self::Blocking { .. }
+            | Self::InsideMethod { .. } => Some(false),
+        }
+    }
+
+    /// The same error with the method's own error changed by `change`.
+    pub fn map_method<F>(self, change: impl FnOnce(E) -> F) -> Error<F> {
+        match self {
+            Self::Method(error) => Error::Method(change(error)),
+            Self::Refused { object, refusal } => Error::Refused { object, refusal },
+            Self::NotSent { object, why } => Error::NotSent { object, why },
+            Self::Unknown { object, call, why } => Error::Unknown { object, call, why },
+            Self::TimedOut { object } => Error::TimedOut { object },
+            Self::Cancelled { object } => Error::Cancelled { object },
+            Self::Panicked { object, method, message } => Error::Panicked { object, method, message },
+            Self::Abandoned { object } => Error::Abandoned { object },
+            Self::ObjectLost { object } => Error::ObjectLost { object },
+            Self::Superseded { object, fence } => Error::Superseded { object, fence },
+            Self::Reply { object, why } => Error::Reply { object, why },
+            Self::Blocking { object } => Error::Blocking { object },
+            Self::InsideMethod { object } => Error::InsideMethod { object },
+        }
+    }
+}
+
+impl<E: fmt::Display> From<Error<E>> for Error {
+    fn from(error: Error<E>) -> Self {
+        error.map_method(|own| Erased(own.to_string()))
+    }
+}
+
+impl<E: MethodError> fmt::Display for Error<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Method(error) => error.describe(f),
+            Self::Refused { object, refusal } => {
+                write!(f, "`{object}` refused the call, nothing was applied: {refusal}")
+            }
+            Self::NotSent { object, why } => write!(f, "the call to `{object}` was not sent: {why}"),
+            Self::Unknown { object, call, why } => {
+                write!(f, "call {call} to `{object}` got no answer, it may have been applied: {why}")
+            }
+            Self::TimedOut { object } => write!(f, "the wait in `{object}` ended at its deadline, nothing was granted"),
+            Self::Cancelled { object } => write!(f, "the wait in `{object}` was cancelled, nothing was granted"),
+            Self::Panicked { object, method, message } => {
+                write!(f, "`{method}` of `{object}` panicked, the object is as it was before: {message}")
+            }
+            Self::Abandoned { object } => {
+                write!(f, "`{object}` dropped the waiter of this call, so no answer will come")
+            }
+            Self::ObjectLost { object } => {
+                write!(f, "`{object}` is gone: it was deleted, or lost with the nodes that held it")
+            }
+            Self::Superseded { object, fence } => {
+                write!(f, "the grant {fence} of `{object}` was taken away and given to another, nothing was applied")
+            }
+            Self::Reply { object, why } => {
+                write!(f, "the call to `{object}` was applied, but its reply does not decode: {why}")
+            }
+            Self::Blocking { object } => {
+                write!(
+                    f,
+                    "a blocking call to `{object}` on a thread that runs async tasks: use the method's `_async` twin"
+                )
+            }
+            Self::InsideMethod { object } => {
+                write!(
+                    f,
+                    "a call to `{object}` from inside an object's method: use `turn.call(…)`, so that nothing blocks"
+                )
+            }
+        }
+    }
+}
+
+impl<E: MethodError + fmt::Debug> std::error::Error for Error<E> {}
+
+/// How a reply's body becomes a method's result: `T` alone, or `Result<T, E>` for a method with an error of its own.
+pub trait ReplyBody<T>: Sized {
+    /// What the node encodes.
+    type Body;
+
+    /// The method's result as its caller sees it.
+    ///
+    /// # Errors
+    /// The method's own.
+    fn split(body: Self::Body) -> Result<T, Error<Self>>;
+}
+
+impl<T> ReplyBody<T> for Erased {
+    type Body = T;
+
+    fn split(body: T) -> Result<T, Error> {
+        Ok(body)
+    }
+}
+
+impl<T, E: fmt::Display> ReplyBody<T> for E {
+    type Body = Result<T, E>;
+
+    fn split(body: Result<T, E>) -> Result<T, Error<E>> {
+        body.map_err(Error::Method)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Insufficient(u64);
+
+    impl fmt::Display for Insufficient {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{} are missing", self.0)
+        }
+    }
+
+    #[test]
+    fn a_question_mark_erases_the_error_of_a_method() {
+        fn typed() -> Result<(), Error<Insufficient>> {
+            Insufficient::split(Err::<(), _>(Insufficient(3)))
+        }
+        fn plain() -> Result<(), Error> {
+            typed()?;
+            Ok(())
+        }
+        assert_eq!(typed(), Err(Error::Method(Insufficient(3))));
+        assert_eq!(plain(), Err(Error::Method(Erased("3 are missing".into()))));
+        assert_eq!(plain().expect_err("fails").to_string(), "3 are missing");
+    }
+}

@@ -1,0 +1,388 @@
+//! Handles: references to objects by type and key, and the small trait through which they reach the cluster.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Erased, Error, ReplyBody};
+use crate::ids::JobId;
+use crate::object::{ObjectType, undecodable};
+use crate::turn::{Message, RawMessage};
+use crate::waiter::inside_turn;
+
+/// Method numbers from here on are the core's own; see [`system`].
+pub const SYSTEM_METHODS_FROM: u16 = 0xFFF0;
+
+/// Methods that every object has.
+pub mod system {
+    /// Makes the object if it is not there; returns whether it was made.
+    pub const CREATE: u16 = 0xFFF0;
+    /// Makes the object anew, whatever was there; its waiters learn that the old one is gone.
+    pub const FORCE_NEW: u16 = 0xFFF1;
+    /// Removes the object; returns whether it was there.
+    pub const DELETE: u16 = 0xFFF2;
+    /// The state as JSON text, with the parked calls.
+    pub const DESCRIBE: u16 = 0xFFF3;
+}
+
+/// A key: a literal, or shared.
+#[derive(Clone, Debug)]
+pub enum KeyText {
+    /// Of a `static` handle.
+    Static(&'static str),
+    /// Made at run time.
+    Shared(Arc<str>),
+}
+
+impl KeyText {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Static(text) => text,
+            Self::Shared(text) => text,
+        }
+    }
+}
+
+/// The arguments of a constructor, encoded, with their hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Construction {
+    /// The arguments, as a tuple in postcard.
+    pub arguments: Bytes,
+    /// XXH3 (64 bits) over `arguments`; two creators of one key are compared by it.
+    pub hash: u64,
+}
+
+impl Construction {
+    /// Of encoded arguments.
+    pub fn new(arguments: Bytes) -> Self {
+        let hash = xxhash_rust::xxh3::xxh3_64(&arguments);
+        Self { arguments, hash }
+    }
+}
+
+/// A call on its way from a handle to a [`Caller`].
+#[derive(Clone, Debug)]
+pub struct OutgoingCall {
+    /// The object's type.
+    pub object_type: &'static ObjectType,
+    /// The object's key.
+    pub key: KeyText,
+    /// The job of the object; `None` is the caller's own.
+    pub job: Option<JobId>,
+    /// How to make the object, if its type takes arguments.
+    pub construction: Option<Arc<Construction>>,
+    /// The method's number.
+    pub method: u16,
+    /// Whether the method only reads.
+    pub read: bool,
+    /// Whether the call may wait in the object: it then has no deadline unless one is set.
+    pub parks: bool,
+    /// The encoded arguments.
+    pub arguments: Bytes,
+    /// How long the caller is ready to wait; `None` is the caller's default.
+    pub timeout: Option<Duration>,
+}
+
+impl OutgoingCall {
+    /// The object, as `Type/key`.
+    pub fn object(&self) -> String {
+        format!("{}/{}", self.object_type.name, self.key.as_str())
+    }
+}
+
+/// The reply of a call: its body, still encoded.
+pub type ReplyFuture = Pin<Box<dyn Future<Output = Result<Bytes, Error>> + Send>>;
+
+/// What carries calls to the cluster. A client implements it; handles use nothing else.
+pub trait Caller: Send + Sync + fmt::Debug + 'static {
+    /// Makes the call and returns its reply; dropping the future cancels a parked call.
+    fn call(&self, call: OutgoingCall) -> ReplyFuture;
+
+    /// Makes the call and blocks this thread until its reply is there.
+    ///
+    /// # Errors
+    /// As the call's; and [`Error::Blocking`] on a thread that runs async tasks.
+    fn call_blocking(&self, call: OutgoingCall) -> Result<Bytes, Error>;
+}
+
+/// Finds the process's default [`Caller`], making it at first use. The client registers one.
+#[derive(Debug)]
+pub struct DefaultCaller(pub fn() -> Result<Arc<dyn Caller>, String>);
+
+inventory::collect!(DefaultCaller);
+
+/// An untyped handle: what the handles that `#[object]` makes are made of. Cloning it is cheap.
+#[derive(Clone)]
+pub struct RawHandle {
+    object_type: &'static ObjectType,
+    key: KeyText,
+    construction: Option<Arc<Construction>>,
+    job: Option<JobId>,
+    timeout: Option<Duration>,
+    caller: Option<Arc<dyn Caller>>,
+}
+
+/// A handle on the wire: objects hold and pass each other's.
+#[derive(Serialize, Deserialize)]
+struct HandleParts {
+    key: String,
+    construction: Option<Bytes>,
+}
+
+impl RawHandle {
+    /// The object of that type and key, for a `static`.
+    pub const fn shared(object_type: &'static ObjectType, key: &'static str) -> Self {
+        Self { object_type, key: KeyText::Static(key), construction: None, job: None, timeout: None, caller: None }
+    }
+
+    /// The object of that type and key.
+    pub fn named(object_type: &'static ObjectType, key: impl Into<String>) -> Self {
+        let key = KeyText::Shared(key.into().into());
+        Self { object_type, key, construction: None, job: None, timeout: None, caller: None }
+    }
+
+    /// The object of that type and key, made with `arguments` (a tuple) if it is not there.
+    ///
+    /// # Panics
+    /// When the arguments' `Serialize` fails.
+    pub fn constructed<A: Serialize>(object_type: &'static ObjectType, key: impl Into<String>, arguments: &A) -> Self {
+        let arguments = postcard::to_allocvec(arguments).expect("constructor arguments can be encoded");
+        let construction = Some(Arc::new(Construction::new(arguments.into())));
+        Self { construction, ..Self::named(object_type, key) }
+    }
+
+    /// The same object, reached through `caller`.
+    #[must_use]
+    pub fn through(mut self, caller: Arc<dyn Caller>) -> Self {
+        self.caller = Some(caller);
+        self
+    }
+
+    /// The same object; each call waits at most `timeout`.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The object of the same type and key in another job.
+    #[must_use]
+    pub fn in_job(mut self, job: JobId) -> Self {
+        self.job = Some(job);
+        self
+    }
+
+    /// The object's key.
+    pub fn key(&self) -> &str {
+        self.key.as_str()
+    }
+
+    /// The object's type.
+    pub fn object_type(&self) -> &'static ObjectType {
+        self.object_type
+    }
+
+    /// The object, as `Type/key`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.object_type.name, self.key.as_str())
+    }
+
+    /// Makes the object now, if it is not there; returns whether it was made by this call.
+    ///
+    /// # Errors
+    /// As every call's; [`Refusal::DifferentArguments`](crate::Refusal::DifferentArguments) when it exists, made with others.
+    pub fn create(&self) -> Result<bool, Error> {
+        self.call::<_, bool, Erased>(system::CREATE, &())
+    }
+
+    /// Makes the object anew from its constructor, whatever was there. Calls parked in the old one end with `ObjectLost`.
+    ///
+    /// # Errors
+    /// As every call's.
+    pub fn force_new(&self) -> Result<(), Error> {
+        self.call::<_, (), Erased>(system::FORCE_NEW, &())
+    }
+
+    /// Removes the object; returns whether it was there. Calls parked in it end with `ObjectLost`.
+    ///
+    /// # Errors
+    /// As every call's.
+    pub fn delete(&self) -> Result<bool, Error> {
+        self.call::<_, bool, Erased>(system::DELETE, &())
+    }
+
+    /// Calls the method of that number and blocks until its reply is there.
+    ///
+    /// # Errors
+    /// As the call's.
+    pub fn call<P, T, E>(&self, method: u16, arguments: &P) -> Result<T, Error<E>>
+    where
+        P: Serialize,
+        E: ReplyBody<T>,
+        E::Body: DeserializeOwned,
+    {
+        let outgoing = self.outgoing(method, arguments).map_err(foreign)?;
+        let caller = self.caller().map_err(foreign)?;
+        let body = caller.call_blocking(outgoing).map_err(foreign)?;
+        self.decode(&body)
+    }
+
+    /// Calls the method of that number. The call is made at the first poll.
+    ///
+    /// # Errors
+    /// As the call's.
+    pub fn call_async<P, T, E>(
+        &self,
+        method: u16,
+        arguments: &P,
+    ) -> impl Future<Output = Result<T, Error<E>>> + Send + use<P, T, E>
+    where
+        P: Serialize,
+        T: Send,
+        E: ReplyBody<T> + Send,
+        E::Body: DeserializeOwned,
+    {
+        let outgoing = self.outgoing(method, arguments);
+        let handle = self.clone();
+        async move {
+            let caller = handle.caller().map_err(foreign)?;
+            let body = caller.call(outgoing.map_err(foreign)?).await.map_err(foreign)?;
+            handle.decode(&body)
+        }
+    }
+
+    /// The call of the method of that number, for [`Turn::call`](crate::Turn::call).
+    ///
+    /// # Panics
+    /// When the arguments' `Serialize` fails.
+    pub fn message<P: Serialize, A, E>(&self, method: u16, arguments: &P) -> Message<A, E> {
+        let arguments = postcard::to_allocvec(arguments).expect("arguments can be encoded").into();
+        Message::new(RawMessage {
+            object_type: self.object_type,
+            key: self.key().to_owned(),
+            construction: self.construction.as_ref().map(|construction| construction.arguments.clone()),
+            method,
+            arguments,
+        })
+    }
+
+    /// Makes a call whose arguments are encoded already, and returns the encoded reply.
+    ///
+    /// # Errors
+    /// As the call's.
+    pub fn call_encoded(&self, method: u16, arguments: Bytes) -> Result<Bytes, Error> {
+        self.caller()?.call_blocking(self.outgoing_encoded(method, arguments))
+    }
+
+    fn outgoing<P: Serialize>(&self, method: u16, arguments: &P) -> Result<OutgoingCall, Error> {
+        if inside_turn() {
+            return Err(Error::InsideMethod { object: self.name() });
+        }
+        match postcard::to_allocvec(arguments) {
+            Ok(bytes) => Ok(self.outgoing_encoded(method, bytes.into())),
+            Err(error) => {
+                Err(Error::NotSent { object: self.name(), why: format!("the arguments cannot be encoded: {error}") })
+            }
+        }
+    }
+
+    fn outgoing_encoded(&self, method: u16, arguments: Bytes) -> OutgoingCall {
+        let entry = self.object_type.methods.get(usize::from(method));
+        OutgoingCall {
+            object_type: self.object_type,
+            key: self.key.clone(),
+            job: self.job,
+            construction: self.construction.clone(),
+            method,
+            read: entry.is_some_and(|entry| entry.access() == crate::object::Access::Read),
+            parks: entry.is_some_and(|entry| entry.parks),
+            arguments,
+            timeout: self.timeout,
+        }
+    }
+
+    fn caller(&self) -> Result<Arc<dyn Caller>, Error> {
+        if let Some(caller) = &self.caller {
+            return Ok(Arc::clone(caller));
+        }
+        let found = match inventory::iter::<DefaultCaller>().next() {
+            Some(default) => (default.0)(),
+            None => Err("no client is linked into this program: depend on the crate `greenroom`".to_owned()),
+        };
+        found.map_err(|why| Error::NotSent { object: self.name(), why })
+    }
+
+    fn decode<T, E>(&self, body: &[u8]) -> Result<T, Error<E>>
+    where
+        E: ReplyBody<T>,
+        E::Body: DeserializeOwned,
+    {
+        let body = postcard::from_bytes::<E::Body>(body).map_err(|error| undecodable(self.name(), &error))?;
+        E::split(body)
+    }
+}
+
+/// An error of the call path as one of a method with its own error: [`Error::Method`] never comes from there.
+fn foreign<E>(error: Error) -> Error<E> {
+    match error {
+        Error::Method(Erased(text)) => Error::Reply { object: String::new(), why: text },
+        other => other.map_method(|_| unreachable!("matched above")),
+    }
+}
+
+impl fmt::Debug for RawHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.object_type.name, self.key())
+    }
+}
+
+impl RawHandle {
+    /// Encodes the handle for its typed wrapper.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let construction = self.construction.as_ref().map(|construction| construction.arguments.clone());
+        let parts = HandleParts { key: self.key().to_owned(), construction };
+        // The name costs nothing on the wire, and makes handles of two types two shapes.
+        serializer.serialize_newtype_struct(self.object_type.name, &parts)
+    }
+
+    /// Decodes a handle of `object_type` for its typed wrapper.
+    ///
+    /// # Errors
+    /// The deserializer's.
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(
+        object_type: &'static ObjectType,
+        deserializer: D,
+    ) -> Result<Self, D::Error> {
+        let parts = deserializer.deserialize_newtype_struct(object_type.name, HandleVisitor)?;
+        let construction = parts.construction.map(|arguments| Arc::new(Construction::new(arguments)));
+        Ok(Self { construction, ..Self::named(object_type, parts.key) })
+    }
+}
+
+struct HandleVisitor;
+
+impl<'de> serde::de::Visitor<'de> for HandleVisitor {
+    type Value = HandleParts;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a handle of an object")
+    }
+
+    fn visit_newtype_struct<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<HandleParts, D::Error> {
+        HandleParts::deserialize(deserializer)
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut parts: A) -> Result<HandleParts, A::Error> {
+        parts.next_element()?.ok_or_else(|| serde::de::Error::invalid_length(0, &self))
+    }
+}

@@ -1,0 +1,546 @@
+//! The core of one object: its state, the calls parked in it, and how an entry is applied.
+//!
+//! An instance is a deterministic state machine: equal entries give equal instances and equal outcomes on every copy.
+//! A method that panics leaves everything as it was before: see [`crate::rollback`].
+
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+
+use crate::entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
+use crate::error::{Fault, Refusal};
+use crate::handle::{SYSTEM_METHODS_FROM, system};
+use crate::ids::{CallId, LogIndex, Owner, SessionId, WaiterId};
+use crate::nested::NestedTable;
+use crate::object::{ArgumentsError, CreateError, Method, ObjectType, Ran, Run, State};
+use crate::replies::Answer;
+use crate::rollback::{Rollback, Undo};
+use crate::turn::{NestedRequest, Stamp, Turn};
+use crate::waiter::{self, ParkedCall, ParkedCalls};
+
+/// How long a nested call may take if its parent has no earlier deadline.
+pub const NESTED_TIMEOUT_MS: u64 = 30_000;
+
+/// One object.
+pub struct Instance {
+    pub(crate) object_type: &'static ObjectType,
+    /// The object's hash, which names it in call chains and as a session.
+    pub(crate) hash: u64,
+    pub(crate) state: Option<Box<dyn State>>,
+    /// Set when the state could not be restored after a panic: nobody may see what is left.
+    pub(crate) lost: bool,
+    /// The hash of the constructor's arguments; 0 where there were none.
+    pub(crate) construction: u64,
+    pub(crate) parked: ParkedCalls,
+    /// What few objects have; kept apart so that an idle object is small.
+    pub(crate) extras: Option<Box<Extras>>,
+    pub(crate) rollback: Rollback,
+}
+
+/// Queues of guarded methods, and nested calls.
+#[derive(Default)]
+pub(crate) struct Extras {
+    /// Calls whose guard was false, by method number, in order of arrival.
+    pub(crate) queues: BTreeMap<u16, VecDeque<QueuedCall>>,
+    pub(crate) nested: NestedTable,
+}
+
+/// A call that waits for its guard.
+#[derive(Clone, Debug)]
+pub(crate) struct QueuedCall {
+    pub(crate) waiter: WaiterId,
+    pub(crate) arguments: Bytes,
+}
+
+/// What one run of a method says.
+enum Step {
+    Done(Ran),
+    BadArguments(String),
+    Panicked(String),
+}
+
+impl Instance {
+    /// An object that has not been made yet.
+    pub fn vacant(object_type: &'static ObjectType, hash: u64) -> Self {
+        Self {
+            object_type,
+            hash,
+            state: None,
+            lost: false,
+            construction: 0,
+            parked: ParkedCalls::new(),
+            extras: None,
+            rollback: Rollback::default(),
+        }
+    }
+
+    /// Whether the object has been made and not been deleted.
+    pub fn exists(&self) -> bool {
+        self.state.is_some()
+    }
+
+    /// Whether nothing is left that would have to be kept.
+    pub fn is_vacant(&self) -> bool {
+        self.state.is_none() && self.parked.is_empty() && self.extras.as_ref().is_none_or(|extras| extras.nested.is_idle())
+    }
+
+    /// The object's type.
+    pub fn object_type(&self) -> &'static ObjectType {
+        self.object_type
+    }
+
+    /// The calls that wait in the object, in order of arrival.
+    pub fn parked(&self) -> &ParkedCalls {
+        &self.parked
+    }
+
+    /// The encoded state; `None` if there is none, or its `Serialize` fails.
+    pub fn encoded_state(&self) -> Option<Vec<u8>> {
+        self.state.as_ref()?.encode(Vec::new()).ok()
+    }
+
+    /// Applies one entry and appends what it leaves behind to `out`.
+    ///
+    /// `scratch` is a buffer that the caller keeps from entry to entry.
+    pub fn apply(&mut self, entry: &Entry, scratch: &mut Vec<u8>, out: &mut Outcomes) {
+        out.n_applied += 1;
+        scratch.clear();
+        let mark = out.mark();
+        self.rollback.begin();
+        self.apply_kind(entry, scratch, out);
+        // A large object that panicked was rebuilt from its checkpoint: the entry is applied again without the run that panicked.
+        while self.rollback.must_repeat() {
+            out.truncate(mark);
+            self.rebuild();
+            self.apply_kind(entry, scratch, out);
+        }
+        self.rollback_commit(entry, scratch.len());
+    }
+
+    pub(crate) fn apply_kind(&mut self, entry: &Entry, scratch: &mut Vec<u8>, out: &mut Outcomes) {
+        match &entry.kind {
+            EntryKind::Call(call) if call.method >= SYSTEM_METHODS_FROM => self.apply_system(entry.stamp, call, out),
+            EntryKind::Call(call) => self.apply_call(entry.stamp, call, scratch, out),
+            EntryKind::Cancel { call, waiter, why } => self.apply_cancel(entry.stamp, *call, *waiter, *why, scratch, out),
+            EntryKind::Then { lane, sequence, result } => {
+                let Some(pending) = self.extras.as_mut().and_then(|extras| extras.nested.finish(*lane, *sequence)) else {
+                    return;
+                };
+                let mut turn = Turn::new(entry.stamp, pending.parent, pending.owner);
+                let result = result.clone();
+                let continuation = &self.object_type.continuations[usize::from(pending.then)];
+                let step = self.step(entry.stamp, &mut turn, None, scratch, out, |state, turn| {
+                    let body = result.as_ref().map(AsRef::as_ref).map_err(Clone::clone);
+                    (continuation.run)(state, body, &pending.context, turn).map(|()| Ran::Parked)
+                });
+                if let Step::Done(_) = step {
+                    self.emit_nested(&turn, &pending.chain, pending.deadline_ms, out);
+                }
+            }
+            EntryKind::OwnerGone(owner) => self.apply_owner_gone(entry.stamp, *owner, scratch, out),
+        }
+        self.run_guards(entry.stamp, scratch, out);
+    }
+
+    fn apply_call(&mut self, stamp: Stamp, call: &CallEntry, scratch: &mut Vec<u8>, out: &mut Outcomes) {
+        if self.lost {
+            return out.answers.push((call.call, Answer { applied: false, index: stamp.index, result: Err(Fault::ObjectLost) }));
+        }
+        if let Err(refusal) = self.ensure(&call.construction) {
+            return out.refuse(call.call, refusal);
+        }
+        let Some(method) = self.object_type.methods.get(usize::from(call.method)) else {
+            let name = self.object_type.name.to_owned();
+            return out.refuse(call.call, Refusal::UnknownMethod { name, method: call.method });
+        };
+        if method.guard.is_some() {
+            match self.admit_guarded(stamp, call, method) {
+                Ok(true) => {}
+                Ok(false) => return self.queue(stamp, call, out),
+                Err(refusal) => return out.refuse(call.call, refusal),
+            }
+        }
+        let parked = (method.parks && method.guard.is_none()).then(|| parked_call(stamp, call));
+        let mut turn = Turn::new(stamp, call.call, call.owner);
+        let step = match method.run {
+            Run::Read(run) => self.step_read(&mut turn, |state, turn| run(state, &call.arguments, turn)),
+            Run::Write(run) => self.step(stamp, &mut turn, parked.as_ref(), scratch, out, |state, turn| {
+                run(state, &call.arguments, turn)
+            }),
+        };
+        let is_read = matches!(method.run, Run::Read(_));
+        match step {
+            Step::Done(ran) => {
+                if let Ran::Returned(body) = ran {
+                    let index = if is_read { LogIndex(0) } else { stamp.index };
+                    out.answers.push((call.call, Answer { applied: !is_read, index, result: Ok(body) }));
+                } else if let Some(parked) = parked
+                    && let Some(deadline_ms) = parked.deadline_ms
+                    && self.parked.contains_key(&turn.grant())
+                {
+                    out.timers.push((deadline_ms, turn.grant(), call.call));
+                }
+                self.watch(call.owner, out);
+                self.emit_nested(&turn, &call.chain, call.deadline_ms.unwrap_or(u64::MAX), out);
+            }
+            other => out.answers.push((call.call, failed(other, stamp, method))),
+        }
+    }
+
+    /// Makes the object if it is not there, and checks that it was made as the caller wants it.
+    fn ensure(&mut self, wanted: &Wanted) -> Result<bool, Refusal> {
+        if self.state.is_some() {
+            let hash = match wanted {
+                Wanted::Anything => return Ok(false),
+                Wanted::Hash(hash) => *hash,
+                Wanted::Arguments(construction) => construction.hash,
+            };
+            return if hash == self.construction { Ok(false) } else { Err(Refusal::DifferentArguments) };
+        }
+        let (arguments, hash) = match wanted {
+            Wanted::Anything => (None, 0),
+            Wanted::Hash(_) => return Err(Refusal::NotCreated),
+            Wanted::Arguments(construction) => (Some(construction.arguments.as_ref()), construction.hash),
+        };
+        let made = catch_unwind(|| (self.object_type.create)(arguments));
+        match made {
+            Ok(Ok(state)) => {
+                self.state = Some(state);
+                self.construction = hash;
+                Ok(true)
+            }
+            Ok(Err(CreateError::NoArguments)) => Err(Refusal::NotCreated),
+            Ok(Err(CreateError::Arguments(why))) => Err(Refusal::Arguments { method: "new".to_owned(), why }),
+            Ok(Err(CreateError::Constructor(why))) => Err(Refusal::Constructor(why)),
+            Err(panic) => Err(Refusal::Constructor(panic_message(panic.as_ref()))),
+        }
+    }
+
+    fn apply_system(&mut self, stamp: Stamp, call: &CallEntry, out: &mut Outcomes) {
+        let body = match call.method {
+            system::CREATE => self.ensure(&call.construction).map(encoded),
+            system::FORCE_NEW => {
+                self.remove(stamp, out);
+                self.ensure(&call.construction).map(|_| Bytes::new())
+            }
+            system::DELETE => Ok(encoded(self.remove(stamp, out))),
+            system::DESCRIBE => Ok(encoded(self.describe().to_string())),
+            method => Err(Refusal::UnknownMethod { name: self.object_type.name.to_owned(), method }),
+        };
+        match body {
+            Ok(body) => out.answers.push((call.call, Answer { applied: true, index: stamp.index, result: Ok(body) })),
+            Err(refusal) => out.refuse(call.call, refusal),
+        }
+    }
+
+    /// Removes the object; returns whether it was there. Its waiters learn that it is gone.
+    fn remove(&mut self, stamp: Stamp, out: &mut Outcomes) -> bool {
+        for (_, parked) in std::mem::take(&mut self.parked) {
+            out.answers.push((parked.call, Answer { applied: true, index: stamp.index, result: Err(Fault::ObjectLost) }));
+        }
+        if let Some(extras) = &mut self.extras {
+            extras.queues.clear();
+            extras.nested.forget();
+        }
+        self.rollback = Rollback::default();
+        self.lost = false;
+        self.state.take().is_some()
+    }
+
+    fn describe(&self) -> serde_json::Value {
+        let state = self.state.as_ref().and_then(|state| state.to_json().ok());
+        let parked = self.parked.iter().map(|(waiter, parked)| {
+            serde_json::json!({
+                "waiter": waiter.0,
+                "call": parked.call.to_string(),
+                "owner": parked.owner.to_string(),
+                "method": self.object_type.methods.get(usize::from(parked.method)).map(|method| method.name),
+                "since_ms": parked.since_ms,
+                "deadline_ms": parked.deadline_ms,
+            })
+        });
+        serde_json::json!({ "type": self.object_type.name, "exists": self.exists(), "state": state, "parked": parked.collect::<Vec<_>>() })
+    }
+
+    fn apply_cancel(
+        &mut self,
+        stamp: Stamp,
+        call: CallId,
+        waiter: WaiterId,
+        why: GiveUp,
+        scratch: &mut Vec<u8>,
+        out: &mut Outcomes,
+    ) {
+        if self.parked.remove(&waiter).is_some() {
+            self.unqueue(waiter);
+            let fault = match why {
+                GiveUp::TimedOut => Fault::TimedOut,
+                GiveUp::Cancelled => Fault::Cancelled,
+            };
+            out.answers.push((call, Answer { applied: false, index: stamp.index, result: Err(fault) }));
+        } else if why == GiveUp::Cancelled
+            && let Some(hook) = self.object_type.hooks.grant_cancelled
+        {
+            let mut turn = Turn::new(stamp, call, Owner::Session(call.session));
+            self.step(stamp, &mut turn, None, scratch, out, |state, turn| {
+                hook(state, waiter, turn);
+                Ok(Ran::Parked)
+            });
+        }
+    }
+
+    fn apply_owner_gone(&mut self, stamp: Stamp, owner: Owner, scratch: &mut Vec<u8>, out: &mut Outcomes) {
+        let gone: Vec<WaiterId> = self.parked.iter().filter(|(_, parked)| parked.owner == owner).map(|(id, _)| *id).collect();
+        for waiter in gone {
+            if let Some(parked) = self.parked.remove(&waiter) {
+                self.unqueue(waiter);
+                let answer = Answer { applied: false, index: stamp.index, result: Err(Fault::Cancelled) };
+                out.answers.push((parked.call, answer));
+            }
+        }
+        if let Some(hook) = self.object_type.hooks.owner_gone
+            && self.state.is_some()
+        {
+            let mut turn = Turn::new(stamp, CallId::default(), owner);
+            self.step(stamp, &mut turn, None, scratch, out, |state, turn| {
+                hook(state, owner, turn);
+                Ok(Ran::Parked)
+            });
+        }
+    }
+
+    /// Whether a call of a guarded method may run at once: nobody waits before it, and its guard is true.
+    fn admit_guarded(&mut self, stamp: Stamp, call: &CallEntry, method: &Method) -> Result<bool, Refusal> {
+        if self.rollback.is_poisoned(WaiterId(stamp.index.0)) {
+            return Ok(true);
+        }
+        let somebody_waits =
+            self.extras.as_ref().and_then(|extras| extras.queues.get(&call.method)).is_some_and(|queue| !queue.is_empty());
+        let open = self.evaluate(method, &call.arguments).map_err(|why| Refusal::Arguments { method: method.name.to_owned(), why })?;
+        Ok(open && !somebody_waits)
+    }
+
+    /// Evaluates a guard. One that panics counts as true, so that its method runs and the caller learns of it.
+    fn evaluate(&mut self, method: &Method, arguments: &[u8]) -> Result<bool, String> {
+        let (Some(guard), Some(state)) = (method.guard, self.state.as_deref()) else { return Ok(true) };
+        waiter::enter(std::mem::take(&mut self.parked));
+        let open = catch_unwind(AssertUnwindSafe(|| guard(state, arguments)));
+        self.parked = waiter::leave().parked;
+        open.unwrap_or(Ok(true)).map_err(|error| error.0)
+    }
+
+    fn queue(&mut self, stamp: Stamp, call: &CallEntry, out: &mut Outcomes) {
+        let waiter = WaiterId(stamp.index.0);
+        let parked = parked_call(stamp, call);
+        if let Some(deadline_ms) = parked.deadline_ms {
+            out.timers.push((deadline_ms, waiter, call.call));
+        }
+        self.parked.insert(waiter, parked);
+        let queue = self.extras.get_or_insert_default().queues.entry(call.method).or_default();
+        queue.push_back(QueuedCall { waiter, arguments: call.arguments.clone() });
+        out.watched.push(call.owner);
+    }
+
+    fn unqueue(&mut self, waiter: WaiterId) {
+        if let Some(extras) = &mut self.extras {
+            for queue in extras.queues.values_mut() {
+                queue.retain(|queued| queued.waiter != waiter);
+            }
+        }
+    }
+
+    /// Runs the heads of the guarded queues for as long as one of them is free to go.
+    fn run_guards(&mut self, stamp: Stamp, scratch: &mut Vec<u8>, out: &mut Outcomes) {
+        let mut run_number = 0;
+        while let Some((number, queued)) = self.next_free() {
+            let Some(parked) = self.parked.remove(&queued.waiter) else { continue };
+            run_number += 1;
+            let method = &self.object_type.methods[usize::from(number)];
+            let mut turn = Turn::resumed(stamp, run_number, queued.waiter, parked.call, parked.owner);
+            let step = match method.run {
+                Run::Read(run) => self.step_read(&mut turn, |state, turn| run(state, &queued.arguments, turn)),
+                Run::Write(run) => {
+                    self.step(stamp, &mut turn, None, scratch, out, |state, turn| run(state, &queued.arguments, turn))
+                }
+            };
+            match step {
+                Step::Done(Ran::Returned(body)) => {
+                    out.answers.push((parked.call, Answer { applied: true, index: stamp.index, result: Ok(body) }));
+                    self.emit_nested(&turn, &[], parked.deadline_ms.unwrap_or(u64::MAX), out);
+                }
+                Step::Done(Ran::Parked) => {}
+                other => out.answers.push((parked.call, failed(other, stamp, method))),
+            }
+        }
+    }
+
+    /// Takes the first call, in the order of method numbers, that waits at the head of its queue with a true guard.
+    fn next_free(&mut self) -> Option<(u16, QueuedCall)> {
+        let heads = self.extras.as_ref()?.queues.iter().filter_map(|(&number, queue)| Some((number, queue.front()?.clone())));
+        for (number, head) in heads.collect::<Vec<_>>() {
+            let method = &self.object_type.methods[usize::from(number)];
+            if self.rollback.is_poisoned(head.waiter) || self.evaluate(method, &head.arguments).unwrap_or(true) {
+                self.extras.as_mut()?.queues.get_mut(&number)?.pop_front();
+                return Some((number, head));
+            }
+        }
+        None
+    }
+
+    /// Runs code that may change the state: all of it happens, or, if it panics, none.
+    fn step(
+        &mut self,
+        stamp: Stamp,
+        turn: &mut Turn,
+        own: Option<&ParkedCall>,
+        scratch: &mut Vec<u8>,
+        out: &mut Outcomes,
+        run: impl FnOnce(&mut dyn Any, &mut Turn) -> Result<Ran, ArgumentsError>,
+    ) -> Step {
+        if let Some(message) = self.rollback.poison(turn.grant()) {
+            return Step::Panicked(message);
+        }
+        let undo = self.save(scratch);
+        let Some(state) = self.state.as_deref_mut() else { return Step::BadArguments("the object is gone".to_owned()) };
+        let mut parked = std::mem::take(&mut self.parked);
+        if let Some(own) = own {
+            parked.insert(turn.grant(), own.clone());
+        }
+        waiter::enter(parked);
+        let ran = catch_unwind(AssertUnwindSafe(|| run(state, turn)));
+        let scope = waiter::leave();
+        self.parked = scope.parked;
+        match ran {
+            Ok(Ok(ran)) => {
+                self.settle(stamp, scope.replies, scope.dropped, out);
+                Step::Done(ran)
+            }
+            Ok(Err(ArgumentsError(why))) => {
+                self.take_back(turn.grant(), scope.replies);
+                Step::BadArguments(why)
+            }
+            Err(panic) => {
+                self.take_back(turn.grant(), scope.replies);
+                let message = panic_message(panic.as_ref());
+                out.n_panics += 1;
+                match undo {
+                    Undo::Restore => self.restore(scratch),
+                    Undo::Rebuild => self.rollback.mark_poisoned(turn.grant(), message.clone()),
+                }
+                Step::Panicked(message)
+            }
+        }
+    }
+
+    fn step_read(
+        &mut self,
+        turn: &mut Turn,
+        run: impl FnOnce(&dyn Any, &mut Turn) -> Result<Ran, ArgumentsError>,
+    ) -> Step {
+        let Some(state) = self.state.as_deref() else { return Step::BadArguments("the object is gone".to_owned()) };
+        waiter::enter(std::mem::take(&mut self.parked));
+        let ran = catch_unwind(AssertUnwindSafe(|| run(state, turn)));
+        self.parked = waiter::leave().parked;
+        match ran {
+            Ok(Ok(ran)) => Step::Done(ran),
+            Ok(Err(ArgumentsError(why))) => Step::BadArguments(why),
+            Err(panic) => Step::Panicked(panic_message(panic.as_ref())),
+        }
+    }
+
+    /// Undoes what a run that does not count did to the parked calls.
+    fn take_back(&mut self, own: WaiterId, replies: Vec<(WaiterId, ParkedCall, Bytes)>) {
+        self.parked.extend(replies.into_iter().map(|(waiter, parked, _)| (waiter, parked)));
+        // A guarded call has left the table before its run.
+        self.parked.remove(&own);
+    }
+
+    /// Turns what waiters did in a committed run into answers.
+    fn settle(
+        &mut self,
+        stamp: Stamp,
+        replies: Vec<(WaiterId, ParkedCall, Bytes)>,
+        dropped: Vec<WaiterId>,
+        out: &mut Outcomes,
+    ) {
+        for (_, parked, body) in replies {
+            out.answers.push((parked.call, Answer { applied: true, index: stamp.index, result: Ok(body) }));
+        }
+        for waiter in dropped {
+            if let Some(parked) = self.parked.remove(&waiter) {
+                let answer = Answer { applied: true, index: stamp.index, result: Err(Fault::Abandoned) };
+                out.answers.push((parked.call, answer));
+            }
+        }
+    }
+
+    fn watch(&self, owner: Owner, out: &mut Outcomes) {
+        if self.object_type.hooks.owner_gone.is_some() || !self.parked.is_empty() {
+            out.watched.push(owner);
+        }
+    }
+
+    fn emit_nested(&mut self, turn: &Turn, chain: &[u64], deadline_ms: u64, out: &mut Outcomes) {
+        for request in &turn.nested {
+            let NestedRequest { message, then, context } = request.clone();
+            let deadline_ms = deadline_ms.min(turn.now_ms() + NESTED_TIMEOUT_MS);
+            let mut chain = chain.to_vec();
+            chain.push(self.hash);
+            let nested = &mut self.extras.get_or_insert_default().nested;
+            let (lane, sequence) = nested.start(turn, then, context, deadline_ms, &chain[..chain.len() - 1]);
+            out.nested.push(NestedCall {
+                call: CallId { session: SessionId::of_object(self.hash), lane, sequence },
+                object_type: message.object_type,
+                key: message.key,
+                construction: message.construction.map(|arguments| crate::handle::Construction::new(arguments).into()),
+                method: message.method,
+                arguments: message.arguments,
+                deadline_ms,
+                parent: turn.call_id(),
+                chain,
+            });
+        }
+    }
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance")
+            .field("type", &self.object_type.name)
+            .field("exists", &self.exists())
+            .field("parked", &self.parked.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn parked_call(stamp: Stamp, call: &CallEntry) -> ParkedCall {
+    ParkedCall {
+        call: call.call,
+        owner: call.owner,
+        method: call.method,
+        deadline_ms: call.deadline_ms,
+        since_ms: stamp.now_ms,
+    }
+}
+
+fn failed(step: Step, stamp: Stamp, method: &Method) -> Answer {
+    let fault = match step {
+        Step::BadArguments(why) => Fault::Refused(Refusal::Arguments { method: method.name.to_owned(), why }),
+        Step::Panicked(message) => Fault::Panicked { method: method.name.to_owned(), message },
+        Step::Done(_) => Fault::Abandoned,
+    };
+    Answer { applied: false, index: stamp.index, result: Err(fault) }
+}
+
+fn encoded<T: serde::Serialize>(value: T) -> Bytes {
+    postcard::to_allocvec(&value).expect("a plain value can be encoded").into()
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".to_owned())
+}

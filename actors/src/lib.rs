@@ -1,0 +1,48 @@
+//! The core of Greenroom: what an object is, where it lives, and in which order calls reach it.
+//!
+//! Everything here is a pure value: no I/O, no clock, no async. Users import the crate `greenroom` instead.
+
+// The code that `#[object]` writes names `::greenroom`; inside this crate that is this crate.
+extern crate self as greenroom;
+
+mod entry;
+mod error;
+pub mod expand;
+mod handle;
+mod ids;
+mod instance;
+mod nested;
+mod object;
+pub mod objects;
+mod objects_table;
+mod replies;
+mod ring;
+mod rollback;
+mod schema;
+mod slot;
+mod table;
+mod tracer;
+mod turn;
+mod waiter;
+pub mod wire;
+
+pub use entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
+pub use error::{Erased, Error, Fault, MethodError, Refusal, ReplyBody};
+pub use handle::{
+    Caller, Construction, DefaultCaller, KeyText, OutgoingCall, RawHandle, ReplyFuture, SYSTEM_METHODS_FROM, system,
+};
+pub use ids::*;
+pub use instance::{Instance, NESTED_TIMEOUT_MS};
+pub use object::{
+    Access, ArgumentsError, Constructor, Continuation, CreateError, DuplicateType, Handle, Hooks, Method, Object,
+    ObjectHandle, ObjectType, Ran, Registration, Registry, Run, ShapeCell, State,
+};
+pub use objects_table::{ObjectEntry, ObjectName, ObjectNumber, ObjectTable};
+pub use replies::{Admission, Answer, LANES_MAX, LanePool, ReplyTable};
+pub use ring::{VIRTUAL_NODES, place};
+pub use rollback::SMALL_STATE_BYTES_MAX;
+pub use schema::{fingerprint, shape_of};
+pub use slot::{Arrival, Effect, Limits, Now, SharedInstance, Slot};
+pub use table::{Member, NodeLayout, SLOTS_DEFAULT, SlotPlace, SlotTable, shard_of, slot_of};
+pub use turn::{Continue, Message, Stamp, Then, Turn};
+pub use waiter::{ParkedCall, ParkedCalls, Waiter};

@@ -1,0 +1,63 @@
+//! Nested calls of one object: those whose reply has not come back.
+
+use bytes::Bytes;
+
+use crate::ids::{CallId, Lane, Owner, Sequence};
+use crate::turn::Turn;
+
+/// A nested call that is out.
+#[derive(Clone, Debug)]
+pub(crate) struct PendingCall {
+    pub(crate) sequence: Sequence,
+    /// The continuation's number.
+    pub(crate) then: u16,
+    /// What the continuation wants to remember.
+    pub(crate) context: Bytes,
+    pub(crate) deadline_ms: u64,
+    pub(crate) parent: CallId,
+    pub(crate) owner: Owner,
+    /// The objects that wait for this object's turn.
+    pub(crate) chain: Box<[u64]>,
+}
+
+/// The nested calls that are out, by lane. It is replicated state: lanes are chosen by rule, numbers come from the log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NestedTable {
+    lanes: Vec<Option<PendingCall>>,
+}
+
+impl NestedTable {
+    /// Notes a call of `turn`. Its number is the turn's place in the log, which never comes again.
+    pub(crate) fn start(
+        &mut self,
+        turn: &Turn,
+        then: u16,
+        context: Bytes,
+        deadline_ms: u64,
+        chain: &[u64],
+    ) -> (Lane, Sequence) {
+        let sequence = Sequence(turn.fence().0);
+        let free = self.lanes.iter().position(Option::is_none).unwrap_or(self.lanes.len());
+        if free == self.lanes.len() {
+            self.lanes.push(None);
+        }
+        let (parent, owner) = (turn.call_id(), turn.owner());
+        self.lanes[free] = Some(PendingCall { sequence, then, context, deadline_ms, parent, owner, chain: chain.into() });
+        (Lane(u32::try_from(free).unwrap_or(u32::MAX)), sequence)
+    }
+
+    /// Takes the call out, if it is still waited for.
+    pub(crate) fn finish(&mut self, lane: Lane, sequence: Sequence) -> Option<PendingCall> {
+        let slot = self.lanes.get_mut(lane.0 as usize)?;
+        if slot.as_ref()?.sequence == sequence { slot.take() } else { None }
+    }
+
+    /// Waits for none of them any more.
+    pub(crate) fn forget(&mut self) {
+        self.lanes.clear();
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.lanes.iter().all(Option::is_none)
+    }
+}

@@ -1,0 +1,13 @@
+//! The object types that every program has.
+
+mod barrier;
+mod cell;
+mod counter;
+mod mutex;
+mod promise;
+
+pub use barrier::{Barrier, BarrierHandle, BarrierMessages, BarrierWaitResult};
+pub use cell::{CellObject, CellObjectHandle, CellObjectMessages};
+pub use counter::{Counter, CounterHandle, CounterMessages};
+pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages, Superseded};
+pub use promise::{AlreadySet, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};

@@ -1,0 +1,237 @@
+//! The reply table: what makes a call happen exactly once.
+//!
+//! Of each lane the table keeps the highest call that was accepted, and its reply until the caller has it. One call of a
+//! lane is outstanding at a time, so the next call on the lane acknowledges the one before.
+
+use hashbrown::HashMap;
+
+use crate::error::Fault;
+use crate::ids::{CallId, Lane, LogIndex, Sequence, SessionId};
+
+use bytes::Bytes;
+
+/// The most lanes that a session may use in one slot: one for each call that it has in flight there.
+pub const LANES_MAX: usize = 1 << 20;
+
+/// A reply, as it is kept for a retry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether the call changed, or may have changed, the object.
+    pub applied: bool,
+    /// Its place in the slot's log; 0 for a read.
+    pub index: LogIndex,
+    /// The encoded return value, or why there is none.
+    pub result: Result<Bytes, Fault>,
+}
+
+#[derive(Clone, Debug)]
+struct LaneEntry {
+    sequence: Sequence,
+    state: CallState,
+}
+
+#[derive(Clone, Debug)]
+enum CallState {
+    /// Ordered at this index, maybe applied, maybe parked.
+    Running(LogIndex),
+    Done(Answer),
+    /// The caller has the reply.
+    Acknowledged(LogIndex),
+}
+
+/// What the table knows of a call that arrives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Never seen: run it.
+    New,
+    /// It runs, or is parked: its reply will come.
+    Running(LogIndex),
+    /// It is done: answer this.
+    Done(Answer),
+    /// It is older than what the lane has seen, or the lane is busy: never run it.
+    Stale,
+}
+
+/// The lanes of one session.
+#[derive(Clone, Debug, Default)]
+struct SessionReplies {
+    lanes: HashMap<Lane, LaneEntry>,
+    /// When the last call of the session expires, for sessions that objects have; they end by time.
+    expires_ms: u64,
+}
+
+/// The replies of one slot.
+#[derive(Clone, Debug, Default)]
+pub struct ReplyTable {
+    sessions: HashMap<SessionId, SessionReplies>,
+}
+
+impl ReplyTable {
+    /// Looks a call up, without accepting it.
+    pub fn admission(&self, call: CallId) -> Admission {
+        let Some(session) = self.sessions.get(&call.session) else { return Admission::New };
+        let Some(entry) = session.lanes.get(&call.lane) else {
+            return if session.lanes.len() < LANES_MAX { Admission::New } else { Admission::Stale };
+        };
+        if call.sequence > entry.sequence {
+            return match entry.state {
+                CallState::Running(_) => Admission::Stale,
+                CallState::Done(_) | CallState::Acknowledged(_) => Admission::New,
+            };
+        }
+        if call.sequence < entry.sequence {
+            return Admission::Stale;
+        }
+        match &entry.state {
+            CallState::Running(index) => Admission::Running(*index),
+            CallState::Done(answer) => Admission::Done(answer.clone()),
+            CallState::Acknowledged(_) => Admission::Stale,
+        }
+    }
+
+    /// Notes that the call was ordered at `index`. Its table entry lasts at least until `expires_ms`.
+    pub fn accept(&mut self, call: CallId, index: LogIndex, expires_ms: u64) {
+        let session = self.sessions.entry(call.session).or_default();
+        session.expires_ms = session.expires_ms.max(expires_ms);
+        let entry = LaneEntry { sequence: call.sequence, state: CallState::Running(index) };
+        session.lanes.insert(call.lane, entry);
+    }
+
+    /// Keeps the reply of a call that was accepted; one that the lane has left behind is not kept.
+    pub fn complete(&mut self, call: CallId, answer: &Answer) {
+        if let Some(entry) = self.entry(call) {
+            entry.state = CallState::Done(answer.clone());
+        }
+    }
+
+    /// Drops a reply that its caller has.
+    pub fn acknowledge(&mut self, call: CallId) {
+        if let Some(entry) = self.entry(call)
+            && let CallState::Done(answer) = &entry.state
+        {
+            entry.state = CallState::Acknowledged(answer.index);
+        }
+    }
+
+    /// Takes back that the call was accepted: it was refused for want of something that the caller will send with a retry.
+    pub fn withdraw(&mut self, call: CallId) {
+        if let Some(entry) = self.entry(call) {
+            *entry = LaneEntry {
+                sequence: Sequence(call.sequence.0.saturating_sub(1)),
+                state: CallState::Acknowledged(LogIndex(0)),
+            };
+        }
+    }
+
+    /// The place in the log of a call that has been applied, whether or not its reply is still kept.
+    pub fn index_of(&self, call: CallId) -> Option<LogIndex> {
+        let entry = self.sessions.get(&call.session)?.lanes.get(&call.lane)?;
+        (entry.sequence == call.sequence).then_some(match &entry.state {
+            CallState::Running(index) | CallState::Acknowledged(index) => *index,
+            CallState::Done(answer) => answer.index,
+        })
+    }
+
+    /// Forgets a session that has ended everywhere.
+    pub fn forget(&mut self, session: SessionId) {
+        self.sessions.remove(&session);
+    }
+
+    /// Forgets the sessions of objects whose calls have all expired; a call is refused after its deadline, so none can come back.
+    pub fn trim(&mut self, now_ms: u64) {
+        self.sessions.retain(|session, replies| !session.is_object() || replies.expires_ms >= now_ms);
+    }
+
+    /// Sessions, lanes and bytes of kept replies.
+    pub fn size(&self) -> (usize, usize, usize) {
+        let mut size = (self.sessions.len(), 0, 0);
+        let lanes = self.sessions.values().flat_map(|session| session.lanes.values());
+        for entry in lanes {
+            size.1 += 1;
+            if let CallState::Done(Answer { result: Ok(body), .. }) = &entry.state {
+                size.2 += body.len();
+            }
+        }
+        size
+    }
+
+    fn entry(&mut self, call: CallId) -> Option<&mut LaneEntry> {
+        let entry = self.sessions.get_mut(&call.session)?.lanes.get_mut(&call.lane)?;
+        (entry.sequence == call.sequence).then_some(entry)
+    }
+}
+
+/// The free lanes of a session in one slot, as the caller keeps them.
+#[derive(Debug, Default)]
+pub struct LanePool {
+    free: Vec<(Lane, Sequence)>,
+}
+
+impl LanePool {
+    /// Takes a free lane with its next number, or a new one from `new_lane`.
+    pub fn take(&mut self, new_lane: impl FnOnce() -> Lane) -> (Lane, Sequence) {
+        let (lane, last) = self.free.pop().unwrap_or_else(|| (new_lane(), Sequence(0)));
+        (lane, Sequence(last.0 + 1))
+    }
+
+    /// Gives a lane back, once its call has been answered.
+    pub fn give_back(&mut self, lane: Lane, sequence: Sequence) {
+        self.free.push((lane, sequence));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(lane: u32, sequence: u64) -> CallId {
+        CallId { session: SessionId(9), lane: Lane(lane), sequence: Sequence(sequence) }
+    }
+
+    fn answer(index: u64) -> Answer {
+        Answer { applied: true, index: LogIndex(index), result: Ok(Bytes::from_static(b"7")) }
+    }
+
+    #[test]
+    fn a_retry_finds_its_reply_until_the_lane_moves_on() {
+        let mut table = ReplyTable::default();
+        assert_eq!(table.admission(call(1, 1)), Admission::New);
+        table.accept(call(1, 1), LogIndex(4), 0);
+        assert_eq!(table.admission(call(1, 1)), Admission::Running(LogIndex(4)));
+        table.complete(call(1, 1), &answer(4));
+        assert_eq!(table.admission(call(1, 1)), Admission::Done(answer(4)));
+        table.accept(call(1, 2), LogIndex(5), 0);
+        assert_eq!(table.admission(call(1, 1)), Admission::Stale);
+    }
+
+    #[test]
+    fn an_acknowledged_call_is_never_run_again() {
+        let mut table = ReplyTable::default();
+        table.accept(call(1, 1), LogIndex(4), 0);
+        table.complete(call(1, 1), &answer(4));
+        table.acknowledge(call(1, 1));
+        assert_eq!(table.admission(call(1, 1)), Admission::Stale);
+        assert_eq!(table.admission(call(1, 2)), Admission::New);
+        assert_eq!(table.size(), (1, 1, 0));
+    }
+
+    #[test]
+    fn a_parked_call_pins_nothing_but_its_own_lane() {
+        let mut table = ReplyTable::default();
+        table.accept(call(1, 1), LogIndex(4), 0);
+        assert_eq!(table.admission(call(2, 1)), Admission::New);
+        assert_eq!(table.admission(call(1, 2)), Admission::Stale, "one call of a lane is outstanding at a time");
+    }
+
+    #[test]
+    fn sessions_of_objects_end_by_time() {
+        let mut table = ReplyTable::default();
+        let of_object = CallId { session: SessionId::of_object(77), lane: Lane(0), sequence: Sequence(3) };
+        table.accept(of_object, LogIndex(4), 1_000);
+        table.accept(call(1, 1), LogIndex(5), 1_000);
+        table.trim(1_000);
+        assert_eq!(table.size().0, 2);
+        table.trim(1_001);
+        assert_eq!(table.size().0, 1);
+    }
+}

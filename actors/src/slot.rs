@@ -1,0 +1,396 @@
+//! A slot's replica: it orders the calls of its objects, commits them, hands them out to be applied, and keeps the replies.
+//!
+//! Everything goes one way: `order` appends to the log; `commit` moves the mark up to what every copy that counts has; only
+//! then does an [`Effect::Apply`] leave, and the object's actor applies it; `handle_outcomes` keeps and sends the replies.
+//! With one copy, an entry is committed as soon as it is appended.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use crate::entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
+use crate::error::{Fault, Refusal};
+use crate::handle::{SYSTEM_METHODS_FROM, system};
+use crate::ids::{CallId, Epoch, JobId, Lane, LogIndex, Owner, Sequence, SlotId, WaiterId};
+use crate::instance::Instance;
+use crate::object::Access;
+use crate::objects_table::{ObjectEntry, ObjectName, ObjectNumber, ObjectTable};
+use crate::replies::{Admission, Answer, ReplyTable};
+use crate::turn::Stamp;
+
+/// What limits a slot's queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls that are ordered and not yet applied, for each object.
+    pub mailbox_max: u32,
+    /// Calls that wait in an object.
+    pub parked_max: u32,
+    /// Nested calls may not form a longer chain.
+    pub chain_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { mailbox_max: 16_384, parked_max: 100_000, chain_max: crate::wire::CHAIN_MAX }
+    }
+}
+
+/// A call that has reached its slot.
+#[derive(Clone, Debug)]
+pub struct Arrival<'a> {
+    /// Its id.
+    pub call: CallId,
+    /// Who makes it.
+    pub owner: Owner,
+    /// The object.
+    pub object: ObjectName<'a>,
+    /// The method's number.
+    pub method: u16,
+    /// The encoded arguments.
+    pub arguments: Bytes,
+    /// How the caller would make the object.
+    pub construction: Wanted,
+    /// When it ends by itself, in milliseconds since the Unix epoch.
+    pub deadline_ms: Option<u64>,
+    /// The objects that wait for it, as hashes.
+    pub chain: &'a [u64],
+}
+
+/// What a slot asks of its shard.
+#[derive(Debug)]
+pub enum Effect {
+    /// Have the object's actor apply a committed entry.
+    Apply {
+        /// The object.
+        object: ObjectNumber,
+        /// The entry.
+        entry: Entry,
+    },
+    /// Answer a caller.
+    Reply {
+        /// The call.
+        call: CallId,
+        /// The answer.
+        answer: Answer,
+    },
+    /// Make a call to another object.
+    Nested {
+        /// The object that calls.
+        object: ObjectNumber,
+        /// Its job, which is also that of the object that is called.
+        job: JobId,
+        /// The call.
+        call: NestedCall,
+    },
+}
+
+/// The time and randomness that the shard gives a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds since the Unix epoch.
+    pub ms: u64,
+    /// Random bits.
+    pub seed: u64,
+}
+
+/// One slot on its primary.
+#[derive(Debug)]
+pub struct Slot {
+    id: SlotId,
+    epoch: Epoch,
+    limits: Limits,
+    appended: LogIndex,
+    committed: LogIndex,
+    now_ms: u64,
+    /// Appended and not yet committed.
+    log: VecDeque<(ObjectNumber, Entry)>,
+    objects: ObjectTable,
+    replies: ReplyTable,
+    /// Deadlines of parked calls.
+    timers: BTreeSet<(u64, ObjectNumber, WaiterId, CallId)>,
+    /// Objects that an owner's end concerns.
+    owners: BTreeMap<Owner, BTreeSet<ObjectNumber>>,
+}
+
+impl Slot {
+    /// An empty slot, served from `epoch` on.
+    pub fn new(id: SlotId, epoch: Epoch, limits: Limits) -> Self {
+        Self {
+            id,
+            epoch,
+            limits,
+            appended: LogIndex(0),
+            committed: LogIndex(0),
+            now_ms: 0,
+            log: VecDeque::new(),
+            objects: ObjectTable::default(),
+            replies: ReplyTable::default(),
+            timers: BTreeSet::new(),
+            owners: BTreeMap::new(),
+        }
+    }
+
+    /// The slot's number.
+    pub fn id(&self) -> SlotId {
+        self.id
+    }
+
+    /// The epoch in which this node serves the slot.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The objects of the slot.
+    pub fn objects(&self) -> &ObjectTable {
+        &self.objects
+    }
+
+    /// The objects of the slot, for the shard to note their actors' state.
+    pub fn objects_mut(&mut self) -> &mut ObjectTable {
+        &mut self.objects
+    }
+
+    /// How many calls wait in the slot's objects.
+    pub fn n_parked(&self) -> u64 {
+        self.objects.iter().map(|(_, entry)| entry.instance().borrow().parked().len() as u64).sum()
+    }
+
+    /// The replies that are kept for retries.
+    pub fn replies(&self) -> &ReplyTable {
+        &self.replies
+    }
+
+    /// A call arrives: answer it from the table, refuse it, or order it.
+    pub fn handle_call(&mut self, arrival: Arrival<'_>, now: Now, out: &mut Vec<Effect>) {
+        let call = arrival.call;
+        let is_write = self.is_write(&arrival);
+        if is_write {
+            match self.replies.admission(call) {
+                Admission::New => {}
+                // Its reply will go to wherever the session is now.
+                Admission::Running(_) => return,
+                Admission::Done(answer) => return out.push(Effect::Reply { call, answer }),
+                Admission::Stale => return out.push(refused(call, Refusal::Stale)),
+            }
+        }
+        if let Err(refusal) = self.check(&arrival, now) {
+            return out.push(refused(call, refusal));
+        }
+        let object = self.objects.find_or_add(arrival.object);
+        if let Err(refusal) = self.check_room(object, is_write) {
+            return out.push(refused(call, refusal));
+        }
+        let entry = CallEntry {
+            call,
+            owner: arrival.owner,
+            method: arrival.method,
+            arguments: arrival.arguments,
+            construction: arrival.construction,
+            deadline_ms: arrival.deadline_ms,
+            chain: arrival.chain.into(),
+        };
+        if is_write {
+            let index = self.order(object, EntryKind::Call(entry), now);
+            self.replies.accept(call, index, arrival.deadline_ms.unwrap_or(0));
+            self.commit(index, out);
+        } else {
+            self.read(object, entry, now, out);
+        }
+    }
+
+    /// The caller of `call` has given up: its wait ends, or what it was granted is taken back.
+    pub fn handle_cancel(&mut self, call: CallId, name: ObjectName<'_>, now: Now, out: &mut Vec<Effect>) {
+        let Some(index) = self.replies.index_of(call) else { return };
+        let Some(object) = self.objects.find(name) else { return };
+        let waiter = WaiterId(index.0);
+        let index = self.order(object, EntryKind::Cancel { call, waiter, why: GiveUp::Cancelled }, now);
+        self.commit(index, out);
+    }
+
+    /// What became of `call`? One that was never accepted never will be: a lane only moves forward.
+    pub fn handle_query(&mut self, call: CallId, out: &mut Vec<Effect>) {
+        match self.replies.admission(call) {
+            Admission::Running(_) => {}
+            Admission::Done(answer) => out.push(Effect::Reply { call, answer }),
+            Admission::New => {
+                let answer = Answer {
+                    applied: false,
+                    index: LogIndex(0),
+                    result: Err(Fault::Refused(Refusal::Expired)),
+                };
+                self.replies.accept(call, LogIndex(0), 0);
+                self.replies.complete(call, &answer);
+                out.push(Effect::Reply { call, answer });
+            }
+            Admission::Stale => out.push(refused(call, Refusal::Stale)),
+        }
+    }
+
+    /// The caller has the reply of `call`.
+    pub fn handle_ack(&mut self, call: CallId) {
+        self.replies.acknowledge(call);
+    }
+
+    /// A nested call of the object has its reply.
+    pub fn handle_nested_reply(
+        &mut self,
+        object: ObjectNumber,
+        (lane, sequence): (Lane, Sequence),
+        result: Result<Bytes, Fault>,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) {
+        let index = self.order(object, EntryKind::Then { lane, sequence, result }, now);
+        self.commit(index, out);
+    }
+
+    /// An owner has ended: every object that it concerns is told, once, in order.
+    pub fn handle_owner_gone(&mut self, owner: Owner, now: Now, out: &mut Vec<Effect>) {
+        for object in self.owners.remove(&owner).unwrap_or_default() {
+            let index = self.order(object, EntryKind::OwnerGone(owner), now);
+            self.commit(index, out);
+        }
+        if let Owner::Session(session) = owner {
+            self.replies.forget(session);
+        }
+    }
+
+    /// A job has ended: its objects go.
+    pub fn handle_job_end(&mut self, job: JobId, now: Now, out: &mut Vec<Effect>) {
+        for object in self.objects.of_job(job) {
+            let entry = CallEntry {
+                call: CallId::default(),
+                owner: Owner::Session(CallId::default().session),
+                method: system::DELETE,
+                arguments: Bytes::new(),
+                construction: Wanted::Anything,
+                deadline_ms: None,
+                chain: Box::default(),
+            };
+            let index = self.order(object, EntryKind::Call(entry), now);
+            self.commit(index, out);
+        }
+    }
+
+    /// Time passes: parked calls whose deadline is over leave their queues.
+    pub fn handle_tick(&mut self, now: Now, out: &mut Vec<Effect>) {
+        while let Some(&(deadline_ms, object, waiter, call)) = self.timers.first() {
+            if deadline_ms > now.ms {
+                break;
+            }
+            self.timers.pop_first();
+            let index = self.order(object, EntryKind::Cancel { call, waiter, why: GiveUp::TimedOut }, now);
+            self.commit(index, out);
+        }
+    }
+
+    /// Forgets what has expired. Call it every few seconds.
+    pub fn trim(&mut self, now: Now) {
+        self.replies.trim(now.ms);
+    }
+
+    /// When the next parked call has to be woken by its deadline.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        self.timers.first().map(|timer| timer.0)
+    }
+
+    /// An object's actor has applied entries: keep and send the replies.
+    pub fn handle_outcomes(&mut self, object: ObjectNumber, outcomes: Outcomes, out: &mut Vec<Effect>) {
+        self.objects.note_applied(object, outcomes.n_applied);
+        for (call, answer) in outcomes.answers {
+            if matches!(answer.result, Err(Fault::Refused(Refusal::NotCreated))) {
+                // The caller tries again with the arguments, as the same call.
+                self.replies.withdraw(call);
+            } else {
+                self.replies.complete(call, &answer);
+            }
+            out.push(Effect::Reply { call, answer });
+        }
+        for (deadline_ms, waiter, call) in outcomes.timers {
+            self.timers.insert((deadline_ms, object, waiter, call));
+        }
+        for owner in outcomes.watched {
+            self.owners.entry(owner).or_default().insert(object);
+        }
+        if let Some(job) = self.objects.get(object).map(ObjectEntry::job) {
+            out.extend(outcomes.nested.into_iter().map(|call| Effect::Nested { object, job, call }));
+        }
+    }
+
+    /// A read of an object that is not there makes it, and is then a write: creation is always replicated.
+    fn is_write(&self, arrival: &Arrival<'_>) -> bool {
+        if arrival.method >= SYSTEM_METHODS_FROM {
+            return arrival.method != system::DESCRIBE;
+        }
+        let method = arrival.object.object_type.methods.get(usize::from(arrival.method));
+        method.is_none_or(|method| method.access() == Access::Write)
+            || !self.objects.find(arrival.object).is_some_and(|object| self.objects.exists(object))
+    }
+
+    fn check(&self, arrival: &Arrival<'_>, now: Now) -> Result<(), Refusal> {
+        if arrival.deadline_ms.is_some_and(|deadline_ms| deadline_ms < now.ms) {
+            return Err(Refusal::Expired);
+        }
+        let (object_type, method) = (arrival.object.object_type, arrival.method);
+        if method < SYSTEM_METHODS_FROM && usize::from(method) >= object_type.methods.len() {
+            return Err(Refusal::UnknownMethod { name: object_type.name.to_owned(), method });
+        }
+        if arrival.chain.contains(&arrival.object.hash) {
+            let object = format!("{}/{}", arrival.object.object_type.name, arrival.object.key);
+            return Err(Refusal::Cycle(format!("`{object}` already waits for this call, {} calls up", arrival.chain.len())));
+        }
+        if arrival.chain.len() >= self.limits.chain_max {
+            return Err(Refusal::Cycle(format!("the chain of calls is {} long, its limit", arrival.chain.len())));
+        }
+        Ok(())
+    }
+
+    fn check_room(&self, object: ObjectNumber, is_write: bool) -> Result<(), Refusal> {
+        if self.objects.queued(object) >= self.limits.mailbox_max {
+            let count = u64::from(self.limits.mailbox_max);
+            return Err(Refusal::Overloaded { what: "the object's mailbox".to_owned(), count });
+        }
+        if is_write && self.objects.n_parked(object) >= self.limits.parked_max as usize {
+            let count = u64::from(self.limits.parked_max);
+            return Err(Refusal::Overloaded { what: "the object's waiting room".to_owned(), count });
+        }
+        Ok(())
+    }
+
+    /// Appends to the log. Time never goes back in a slot.
+    fn order(&mut self, object: ObjectNumber, kind: EntryKind, now: Now) -> LogIndex {
+        self.now_ms = self.now_ms.max(now.ms);
+        self.appended.0 += 1;
+        let index = self.appended;
+        let seed = now.seed ^ index.0.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.log.push_back((object, Entry { stamp: Stamp { index, now_ms: self.now_ms, seed }, kind }));
+        index
+    }
+
+    /// Every copy that counts has the log up to `index`: what is in it may be applied.
+    fn commit(&mut self, index: LogIndex, out: &mut Vec<Effect>) {
+        self.committed = self.committed.max(index);
+        while self.log.front().is_some_and(|(_, entry)| entry.stamp.index <= self.committed) {
+            let Some((object, entry)) = self.log.pop_front() else { break };
+            self.objects.note_queued(object);
+            out.push(Effect::Apply { object, entry });
+        }
+    }
+
+    /// A read is not logged. It follows what has been committed, and sees nothing else.
+    fn read(&mut self, object: ObjectNumber, entry: CallEntry, now: Now, out: &mut Vec<Effect>) {
+        let stamp = Stamp { index: self.committed, now_ms: self.now_ms.max(now.ms), seed: now.seed };
+        self.objects.note_queued(object);
+        out.push(Effect::Apply { object, entry: Entry { stamp, kind: EntryKind::Call(entry) } });
+    }
+}
+
+/// The core of an object, shared by its slot and its actor, which are on one thread.
+pub type SharedInstance = Rc<RefCell<Instance>>;
+
+fn refused(call: CallId, refusal: Refusal) -> Effect {
+    let result = Err(Fault::Refused(refusal));
+    Effect::Reply { call, answer: Answer { applied: false, index: LogIndex(0), result } }
+}

@@ -1,0 +1,21 @@
+extern crate greenroom_actors as greenroom;
+
+use greenroom_macros::object;
+use serde::{Deserialize, Serialize};
+
+#[object]
+#[derive(Default, Serialize, Deserialize)]
+struct Counter {
+    count: u64,
+}
+
+#[object]
+impl Counter {
+    pub fn add(&mut self, delta: u64, reason: String) {
+        self.count += delta + reason.len() as u64;
+    }
+}
+
+fn main() {
+    let _ = Counter::named("hits").add("two", String::new());
+}

@@ -1,0 +1,4 @@
+extern crate greenroom_actors as greenroom;
+
+#[greenroom_macros::main]
+fn start() {}

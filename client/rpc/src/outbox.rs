@@ -1,0 +1,173 @@
+//! The sending half of a stream: frames are written straight into the batch that leaves next.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+
+use crate::framing::{self, CHUNK_BYTES};
+use crate::proto::Batch;
+
+/// A batch is closed at about this size, and the next one begun.
+const BATCH_BYTES: usize = 256 << 10;
+
+/// Why a frame was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PushError {
+    /// The stream is closed.
+    #[error("the stream is closed")]
+    Closed,
+    /// The peer does not read: more than the limit waits to be sent, and the stream has been closed.
+    #[error("the peer does not read what is sent")]
+    Full,
+    /// The frame is larger than the peer takes.
+    #[error("a frame of {0} bytes is larger than the peer takes")]
+    TooLarge(usize),
+}
+
+/// Frames that wait to be sent. Whatever is ready when the stream is polled leaves as one batch, without a timer.
+#[derive(Debug)]
+pub struct Outbox {
+    state: Mutex<State>,
+    frame_bytes_max: usize,
+    queued_bytes_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tail: BytesMut,
+    full: VecDeque<Bytes>,
+    full_bytes: usize,
+    /// Large frames, each with its number and what is left of it; they take turns.
+    large: VecDeque<(u32, Bytes)>,
+    large_bytes: usize,
+    next_transfer: u32,
+    waker: Option<Waker>,
+    closed: bool,
+}
+
+impl Outbox {
+    /// An outbox for frames of at most `frame_bytes_max`, which closes when more than `queued_bytes_max` wait.
+    pub fn new(frame_bytes_max: usize, queued_bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), frame_bytes_max, queued_bytes_max })
+    }
+
+    /// Queues the frame that `encode` writes.
+    ///
+    /// # Errors
+    /// When the stream is closed, its peer does not read, or the frame is too large: then it is not queued.
+    pub fn push(&self, encode: impl FnOnce(&mut BytesMut)) -> Result<(), PushError> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(PushError::Closed);
+        }
+        let start = state.tail.len();
+        let length = framing::append(&mut state.tail, encode);
+        if length > CHUNK_BYTES {
+            let frame = state.tail.split_off(start).freeze().slice(4..);
+            if length > self.frame_bytes_max {
+                return Err(PushError::TooLarge(length));
+            }
+            let transfer = state.next_transfer;
+            state.next_transfer = transfer.wrapping_add(1);
+            state.large_bytes += length;
+            state.large.push_back((transfer, frame));
+        } else if state.tail.len() >= BATCH_BYTES {
+            let batch = state.tail.split().freeze();
+            state.full_bytes += batch.len();
+            state.full.push_back(batch);
+        }
+        if state.full_bytes + state.large_bytes > self.queued_bytes_max {
+            state.closed = true;
+        }
+        let (closed, waker) = (state.closed, state.waker.take());
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        if closed { Err(PushError::Full) } else { Ok(()) }
+    }
+
+    /// Lets what is queued leave, and then ends the stream.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        if let Some(waker) = state.waker.take() {
+            drop(state);
+            waker.wake();
+        }
+    }
+
+    /// Whether the stream takes no more frames.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Whether everything has left.
+    pub fn is_empty(&self) -> bool {
+        let state = self.lock();
+        state.tail.is_empty() && state.full.is_empty() && state.large.is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn next(&mut self) -> Option<Batch> {
+        if let Some((transfer, mut rest)) = self.large.pop_front() {
+            let chunk = rest.split_to(rest.len().min(CHUNK_BYTES));
+            self.large_bytes -= chunk.len();
+            framing::append_chunk(&mut self.tail, transfer, rest.is_empty(), &chunk);
+            if !rest.is_empty() {
+                self.large.push_back((transfer, rest));
+            }
+        }
+        if let Some(frames) = self.full.pop_front() {
+            self.full_bytes -= frames.len();
+            return Some(Batch { frames });
+        }
+        if self.tail.is_empty() {
+            return None;
+        }
+        Some(Batch { frames: self.tail.split().freeze() })
+    }
+}
+
+/// The stream that empties an [`Outbox`].
+#[derive(Debug)]
+pub struct OutboxStream(pub Arc<Outbox>);
+
+impl OutboxStream {
+    fn poll_batch(&self, context: &Context<'_>) -> Poll<Option<Batch>> {
+        let mut state = self.0.lock();
+        if let Some(batch) = state.next() {
+            return Poll::Ready(Some(batch));
+        }
+        if state.closed {
+            return Poll::Ready(None);
+        }
+        if state.waker.as_ref().is_none_or(|waker| !waker.will_wake(context.waker())) {
+            state.waker = Some(context.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl Stream for OutboxStream {
+    type Item = Batch;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Batch>> {
+        self.poll_batch(context)
+    }
+}
+
+impl Drop for OutboxStream {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+    }
+}

@@ -1,0 +1,256 @@
+//! A client: a session with a cluster, through which handles make their calls.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use greenroom_actors::{
+    Caller, Error, JobId, Lane, LanePool, Object, ObjectHandle, OutgoingCall, RawHandle, ReplyFuture, Sequence,
+    SessionId, SlotId, SlotTable,
+};
+
+use crate::call::make_call;
+use crate::connection::OwnedJob;
+use crate::directory::Directory;
+use crate::settings::{Cluster, Settings};
+
+/// Why a client could not be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// A setting cannot be read.
+    #[error("{0}")]
+    Settings(String),
+    /// No node of the cluster answers.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The node inside this process could not be started.
+    #[error("the embedded node could not be started: {0}")]
+    Embedded(String),
+}
+
+/// A session with a cluster. Cloning it is cheap; the session ends with the last clone.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+/// What the clones of a client share.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) directory: Directory,
+    runtime: tokio::runtime::Handle,
+    session: AtomicU64,
+    job: JobId,
+    owned_job: OwnedJob,
+    next_lane: AtomicU32,
+    /// The free lanes, by slot; made when the table is known.
+    lanes: std::sync::OnceLock<Vec<Mutex<LanePool>>>,
+    #[cfg(feature = "embedded")]
+    embedded: Option<greenroom_node::Node>,
+}
+
+impl Client {
+    /// Connects as the environment says; see [`Settings::from_env`]. Its tasks run on the current tokio runtime.
+    ///
+    /// # Errors
+    /// When a setting cannot be read or no node answers.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn connect() -> Result<Self, ConnectError> {
+        let settings = Settings::from_env().map_err(ConnectError::Settings)?;
+        Self::with_settings(settings).await
+    }
+
+    /// Connects as `settings` say. Its tasks run on the current tokio runtime, and end with it.
+    ///
+    /// # Errors
+    /// When no node answers.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn with_settings(settings: Settings) -> Result<Self, ConnectError> {
+        let client = Self::lazy(settings, tokio::runtime::Handle::current())?;
+        client.shared.table().await.map_err(ConnectError::Unreachable)?;
+        Ok(client)
+    }
+
+    /// A client that connects at its first call; its tasks run on `runtime`.
+    pub(crate) fn lazy(settings: Settings, runtime: tokio::runtime::Handle) -> Result<Self, ConnectError> {
+        let session = SessionId::of_client(rand::random());
+        let owned_job = settings.job.is_none().then_some(JobId(session.0));
+        #[cfg(feature = "embedded")]
+        let embedded = match settings.cluster {
+            Cluster::Embedded => Some(start_embedded()?),
+            Cluster::Nodes(_) => None,
+        };
+        let seeds = match &settings.cluster {
+            Cluster::Nodes(nodes) => nodes.clone(),
+            #[cfg(feature = "embedded")]
+            Cluster::Embedded => embedded.iter().map(|node| node.address().to_owned()).collect(),
+            #[cfg(not(feature = "embedded"))]
+            Cluster::Embedded => {
+                let why = "this program was built without the feature `embedded`: set GREENROOM_CLUSTER".to_owned();
+                return Err(ConnectError::Embedded(why));
+            }
+        };
+        let shared = Shared {
+            directory: Directory::new(seeds),
+            runtime,
+            session: AtomicU64::new(session.0),
+            job: settings.job.or(owned_job).unwrap_or_default(),
+            owned_job,
+            next_lane: AtomicU32::new(0),
+            lanes: std::sync::OnceLock::new(),
+            #[cfg(feature = "embedded")]
+            embedded,
+            settings,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The handle of an object, reached through this client: `client.object(Counter::named("hits"))`.
+    pub fn object<H: ObjectHandle>(&self, handle: H) -> H {
+        H::from_raw(handle.raw().clone().through(Arc::new(self.clone())))
+    }
+
+    /// The untyped handle of an object, reached through this client.
+    pub fn raw<T: Object>(&self, key: impl Into<String>) -> RawHandle {
+        RawHandle::named(T::TYPE, key).through(Arc::new(self.clone()))
+    }
+
+    /// The job whose objects this client means.
+    pub fn job(&self) -> JobId {
+        self.shared.job
+    }
+
+    /// The slot table, asked for if need be.
+    ///
+    /// # Errors
+    /// When no node answers.
+    pub async fn table(&self) -> Result<Arc<SlotTable>, ConnectError> {
+        self.shared.table().await.map_err(ConnectError::Unreachable)
+    }
+
+    /// Ends the session: the nodes release what it holds at once, and forget a job of its own.
+    pub async fn close(self) {
+        self.shared.say_goodbye().await;
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("cluster", &self.shared.settings.cluster).finish_non_exhaustive()
+    }
+}
+
+impl Caller for Client {
+    fn call(&self, call: OutgoingCall) -> ReplyFuture {
+        Box::pin(make_call(Arc::clone(&self.shared), call))
+    }
+
+    fn call_blocking(&self, call: OutgoingCall) -> Result<Bytes, Error> {
+        if must_not_block() {
+            return Err(Error::Blocking { object: call.object() });
+        }
+        self.shared.runtime.block_on(make_call(Arc::clone(&self.shared), call))
+    }
+}
+
+/// Whether this thread runs async tasks, by tokio's own check: blocking it would stop them.
+///
+/// tokio answers by a panic, whose message it prints, so this asks only inside a runtime; `spawn_blocking` is fine.
+fn must_not_block() -> bool {
+    let Ok(handle) = tokio::runtime::Handle::try_current() else { return false };
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handle.block_on(async {}))).is_err()
+}
+
+#[cfg(feature = "embedded")]
+fn start_embedded() -> Result<greenroom_node::Node, ConnectError> {
+    let options = greenroom_node::NodeOptions::embedded();
+    greenroom_node::Node::start(options, None).map_err(|error| ConnectError::Embedded(error.to_string()))
+}
+
+impl Shared {
+    pub(crate) fn job(&self) -> JobId {
+        self.job
+    }
+
+    pub(crate) fn owned_job(&self) -> OwnedJob {
+        self.owned_job
+    }
+
+    pub(crate) fn session(&self) -> SessionId {
+        SessionId(self.session.load(Ordering::Acquire))
+    }
+
+    /// The session has ended on a node: go on with a new one.
+    pub(crate) fn renew_session(&self, ended: SessionId) {
+        let fresh = SessionId::of_client(rand::random()).0;
+        // Where another connection found out first, its new session is as good.
+        let _ = self.session.compare_exchange(ended.0, fresh, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(task);
+    }
+
+    /// Waits on the client's own clock, so that calls may be polled by any executor.
+    pub(crate) async fn pause(&self, time: Duration) {
+        // A runtime that shuts down ends the pause early, and the call after it.
+        let _ = self.runtime.spawn(tokio::time::sleep(time)).await;
+    }
+
+    pub(crate) async fn table(&self) -> Result<Arc<SlotTable>, String> {
+        let table = self.directory.ensure_table().await?;
+        self.lanes.get_or_init(|| table.slots.iter().map(|_| Mutex::default()).collect());
+        Ok(table)
+    }
+
+    pub(crate) fn learn(&self, table: SlotTable) {
+        self.directory.learn(table);
+    }
+
+    /// A lane for a call to that slot, with the call's number.
+    pub(crate) fn take_lane(&self, slot: SlotId) -> (Lane, Sequence) {
+        let new_lane = || Lane(self.next_lane.fetch_add(1, Ordering::Relaxed));
+        match self.lanes.get().and_then(|lanes| lanes.get(usize::from(slot.0))) {
+            Some(pool) => pool.lock().unwrap_or_else(PoisonError::into_inner).take(new_lane),
+            None => (new_lane(), Sequence(1)),
+        }
+    }
+
+    /// The call on that lane has been answered: the lane is free.
+    pub(crate) fn give_back(&self, slot: SlotId, lane: Lane, sequence: Sequence) {
+        if let Some(pool) = self.lanes.get().and_then(|lanes| lanes.get(usize::from(slot.0))) {
+            pool.lock().unwrap_or_else(PoisonError::into_inner).give_back(lane, sequence);
+        }
+    }
+
+    async fn say_goodbye(&self) {
+        const PATIENCE: Duration = Duration::from_millis(500);
+        let closing: Vec<_> = self.directory.connections().iter().filter_map(|to| to.goodbye()).collect();
+        let deadline = Instant::now() + PATIENCE;
+        for outbox in closing {
+            while !outbox.is_empty() && Instant::now() < deadline {
+                self.pause(Duration::from_millis(1)).await;
+            }
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for connection in self.directory.connections() {
+            connection.goodbye();
+        }
+    }
+}

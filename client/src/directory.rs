@@ -1,0 +1,173 @@
+//! What a client knows of its cluster: the slot table, and how the processes of the nodes are divided.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use greenroom_actors::{Epoch, Incarnation, NodeId, NodeLayout, ShardId, SlotId, SlotTable};
+use greenroom_rpc::describe;
+use hashbrown::HashMap;
+
+use crate::connection::{Connection, Target};
+
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The table, and the connections to the processes that are known.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    table: Arc<SlotTable>,
+    nodes: HashMap<NodeId, Arc<Process>>,
+}
+
+/// A process of a node.
+#[derive(Debug)]
+struct Process {
+    layout: NodeLayout,
+    connections: Vec<Arc<Connection>>,
+}
+
+/// Where a slot is served.
+pub(crate) struct Route {
+    pub(crate) epoch: Epoch,
+    pub(crate) connection: Arc<Connection>,
+}
+
+/// What a client knows of its cluster, refreshed when it proves wrong.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    seeds: Vec<String>,
+    routes: ArcSwapOption<Routes>,
+    /// Held while somebody asks, so that others wait for the answer instead of asking too.
+    asking: tokio::sync::Mutex<()>,
+}
+
+impl Directory {
+    pub(crate) fn new(seeds: Vec<String>) -> Self {
+        Self { seeds, routes: ArcSwapOption::empty(), asking: tokio::sync::Mutex::default() }
+    }
+
+    /// The slot table, if it is known.
+    pub(crate) fn table(&self) -> Option<Arc<SlotTable>> {
+        self.routes.load().as_ref().map(|routes| Arc::clone(&routes.table))
+    }
+
+    /// Where `slot` is served, if that is known.
+    pub(crate) fn route(&self, slot: SlotId) -> Option<Route> {
+        let routes = self.routes.load();
+        let routes = routes.as_ref()?;
+        let place = routes.table.place(slot)?;
+        let process = routes.nodes.get(&place.primary)?;
+        let shard = process.layout.shard_of(slot);
+        let connection = Arc::clone(process.connections.get(usize::from(shard.0))?);
+        Some(Route { epoch: place.epoch, connection })
+    }
+
+    /// Every connection that there is.
+    pub(crate) fn connections(&self) -> Vec<Arc<Connection>> {
+        let routes = self.routes.load();
+        let Some(routes) = routes.as_ref() else { return Vec::new() };
+        routes
+            .table
+            .members
+            .iter()
+            .filter_map(|member| routes.nodes.get(&member.node))
+            .flat_map(|process| process.connections.iter().map(Arc::clone))
+            .collect()
+    }
+
+    /// Asks any node of the cluster for the table, unless it is known.
+    pub(crate) async fn ensure_table(&self) -> Result<Arc<SlotTable>, String> {
+        if let Some(table) = self.table() {
+            return Ok(table);
+        }
+        let _asking = self.asking.lock().await;
+        if let Some(table) = self.table() {
+            return Ok(table);
+        }
+        let mut faults = Vec::new();
+        for seed in &self.seeds {
+            match describe(seed, DESCRIBE_TIMEOUT).await {
+                Ok((table, layout)) => {
+                    self.install(Arc::new(table), Some(layout));
+                    return self.table().ok_or_else(|| "the table is gone".to_owned());
+                }
+                Err(error) => faults.push(error.to_string()),
+            }
+        }
+        Err(format!("no node of the cluster answers: {}", faults.join("; ")))
+    }
+
+    /// Asks the primary of `slot` how its process is divided, unless that is known.
+    pub(crate) async fn ensure_route(&self, slot: SlotId) -> Result<Route, String> {
+        if let Some(route) = self.route(slot) {
+            return Ok(route);
+        }
+        let table = self.ensure_table().await?;
+        let _asking = self.asking.lock().await;
+        if let Some(route) = self.route(slot) {
+            return Ok(route);
+        }
+        let place = table.place(slot).ok_or("the cluster has no such slot")?;
+        let member = table.member(place.primary).ok_or("the slot's node is not a member")?;
+        let (newest, layout) = describe(&member.address, DESCRIBE_TIMEOUT).await.map_err(|error| error.to_string())?;
+        if newest.cluster != table.cluster || layout.node != member.node {
+            return Err(format!("{} is another node than the table says", member.address));
+        }
+        self.install(Arc::new(newest), Some(layout));
+        self.route(slot).ok_or_else(|| "the node does not serve the slot".to_owned())
+    }
+
+    /// Takes a newer table.
+    pub(crate) fn learn(&self, table: SlotTable) {
+        if table.is_sound() && self.table().is_none_or(|known| known.version < table.version) {
+            self.install(Arc::new(table), None);
+        }
+    }
+
+    /// A process is gone: its node has to be asked again.
+    pub(crate) fn forget(&self, node: NodeId, incarnation: Incarnation) {
+        self.routes.rcu(|routes| {
+            let routes = routes.as_ref()?;
+            let mut nodes = routes.nodes.clone();
+            if nodes.get(&node).is_some_and(|process| process.layout.incarnation == incarnation) {
+                nodes.remove(&node);
+            }
+            Some(Arc::new(Routes { table: Arc::clone(&routes.table), nodes }))
+        });
+    }
+
+    fn install(&self, table: Arc<SlotTable>, layout: Option<NodeLayout>) {
+        let process = layout.map(|layout| Arc::new(Process::new(&table, layout)));
+        self.routes.rcu(|routes| {
+            let mut nodes = routes.as_ref().map(|routes| routes.nodes.clone()).unwrap_or_default();
+            let newest = match routes {
+                Some(known) if known.table.version > table.version => Arc::clone(&known.table),
+                _ => Arc::clone(&table),
+            };
+            if let Some(process) = &process {
+                let node = process.layout.node;
+                let known = nodes.get(&node).is_some_and(|known| known.layout == process.layout);
+                if !known {
+                    nodes.insert(node, Arc::clone(process));
+                }
+            }
+            Some(Arc::new(Routes { table: newest, nodes }))
+        });
+    }
+}
+
+impl Process {
+    fn new(table: &SlotTable, layout: NodeLayout) -> Self {
+        let target = |(shard, address): (u16, &String)| {
+            Connection::new(Target {
+                address: address.clone(),
+                cluster: table.cluster,
+                node: layout.node,
+                incarnation: layout.incarnation,
+                shard: ShardId(shard),
+            })
+        };
+        let connections = (0..).zip(&layout.shards).map(target).collect();
+        Self { layout, connections }
+    }
+}

@@ -1,0 +1,24 @@
+//! Stateful serverless computing: shared objects and cloud threads in the shape of `std::sync` and `std::thread`.
+
+// The code that `#[object]` writes names `::greenroom`; inside this crate that is this crate.
+extern crate self as greenroom;
+
+mod call;
+mod client;
+mod connection;
+mod directory;
+mod process;
+mod settings;
+pub mod sync;
+
+pub use client::{Client, ConnectError};
+#[doc(hidden)]
+pub use greenroom_actors::expand;
+pub use greenroom_actors::{
+    Access, CallId, Erased, Error, Fence, Handle, JobId, Message, Object, ObjectHandle, Owner, RawHandle, Refusal, Turn,
+    Waiter, WaiterId,
+};
+pub use greenroom_actors::objects::{Counter, CounterHandle};
+pub use greenroom_macros::{main, object};
+pub use process::{client, shutdown};
+pub use settings::{Cluster, Settings};

@@ -1,0 +1,504 @@
+//! What a shard holds: its slots, sessions and actors. It carries effects out; what they are is decided in the slots.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use actix::{Actor, Addr};
+use bytes::Bytes;
+use greenroom_actors::wire::{self, Frame, HelloRefusal, Request, Welcome, parts};
+use greenroom_actors::{
+    Answer, Arrival, CallId, ClusterId, Construction, Effect, Entry, Fault, Incarnation, LogIndex, Now, ObjectName, ObjectNumber,
+    ObjectType, Outcomes, Owner, Refusal, Registry, SessionId, ShardId, Slot, SlotId, SlotTable, Wanted, check_key,
+    hash_object,
+};
+use greenroom_rpc::proto::ShardStatus;
+use hashbrown::HashMap;
+
+use crate::metering::ShardMeter;
+use crate::object_actor::{ObjectActor, Run};
+use crate::options::NodeOptions;
+use crate::peers::{NestedOrigin, Peers};
+use crate::sessions::{EndedSession, Sessions, StreamId};
+use crate::shard::{OpenStream, Shard};
+
+/// What all shards of a node know.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) options: NodeOptions,
+    pub(crate) registry: Registry,
+    pub(crate) table: SlotTable,
+    /// The table, encoded once.
+    pub(crate) table_bytes: Bytes,
+    pub(crate) layout: greenroom_actors::NodeLayout,
+}
+
+impl Place {
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        self.layout.incarnation
+    }
+}
+
+type ObjectAt = (SlotId, ObjectNumber);
+
+/// An object's actor.
+struct Seat {
+    actor: Addr<ObjectActor>,
+    used_ms: u64,
+}
+
+/// A shard's state. It is shared by the shard's actor and its objects' actors, all on one thread.
+pub(crate) struct Core {
+    pub(crate) place: Arc<Place>,
+    pub(crate) shard: ShardId,
+    pub(crate) slots: Vec<Option<Slot>>,
+    pub(crate) sessions: Sessions,
+    pub(crate) peers: Peers,
+    pub(crate) meter: ShardMeter,
+    pub(crate) stopping: bool,
+    seats: HashMap<ObjectAt, Seat>,
+    /// Entries that the objects' actors get when the batch at hand has been read.
+    due: Vec<(ObjectAt, Vec<Entry>)>,
+    due_index: HashMap<ObjectAt, usize>,
+    effects: Vec<Effect>,
+    this: Weak<RefCell<Core>>,
+}
+
+impl Core {
+    pub(crate) fn new(place: Arc<Place>, shard: ShardId, address: Addr<Shard>) -> Rc<RefCell<Self>> {
+        let me = place.layout.node;
+        let limits = place.options.limits();
+        let slots = (0..).map(SlotId).zip(&place.table.slots).map(|(slot, at)| {
+            let mine = at.primary == me && place.layout.shard_of(slot) == shard;
+            mine.then(|| Slot::new(slot, at.epoch, limits))
+        });
+        let slots = slots.collect();
+        Rc::new_cyclic(|this| {
+            RefCell::new(Self {
+                peers: Peers::new(Arc::clone(&place), address),
+                meter: ShardMeter::new(shard),
+                place,
+                shard,
+                slots,
+                sessions: Sessions::default(),
+                stopping: false,
+                seats: HashMap::new(),
+                due: Vec::new(),
+                due_index: HashMap::new(),
+                effects: Vec::new(),
+                this: Weak::clone(this),
+            })
+        })
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        Now { ms: now_ms(), seed: rand::random() }
+    }
+
+    /// A client greets: the stream is opened if it means this very place.
+    pub(crate) fn open_stream(&mut self, open: OpenStream) -> Welcome {
+        let OpenStream { stream, hello, outbox } = open;
+        let here = &self.place.layout;
+        let any = Incarnation(0);
+        if self.stopping {
+            return Welcome::Refused(HelloRefusal::Stopping);
+        }
+        if hello.cluster != ClusterId(0) && hello.cluster != self.place.table.cluster {
+            return Welcome::Refused(HelloRefusal::Cluster(self.place.table.cluster));
+        }
+        let right_process = hello.incarnation == any || hello.incarnation == here.incarnation;
+        if hello.node != here.node || hello.shard != self.shard || !right_process {
+            let (node, incarnation, shard) = (here.node, here.incarnation, self.shard);
+            return Welcome::Refused(HelloRefusal::Place { node, incarnation, shard });
+        }
+        if hello.resume && !self.sessions.knows(hello.session) {
+            return Welcome::Refused(HelloRefusal::SessionEnded);
+        }
+        self.sessions.open(stream, hello.session, hello.owned_job, outbox);
+        let frame_bytes_max = self.place.options.frame_bytes_max as u64;
+        Welcome::Open { incarnation: self.place.incarnation(), now_ms: now_ms(), frame_bytes_max }
+    }
+
+    /// Tells every client that this process ends, and ends their streams.
+    pub(crate) fn close_streams(&mut self) {
+        for stream in self.sessions.streams() {
+            // A stream that is closed already needs no farewell.
+            let _ = stream.outbox.push(wire::encode_goodbye);
+            stream.outbox.close();
+        }
+    }
+
+    /// What the shard is doing.
+    pub(crate) fn status(&mut self) -> ShardStatus {
+        let mut status = self.meter.status(&self.slots, self.seats.len(), &self.sessions);
+        status.address = self.place.layout.shards.get(usize::from(self.shard.0)).cloned().unwrap_or_default();
+        status
+    }
+
+    /// Frames have come on a stream.
+    pub(crate) fn handle_frames(&mut self, stream: StreamId, frames: &[Bytes]) {
+        let Some(session) = self.sessions.stream(stream).map(|stream| stream.session) else { return };
+        let now = self.now();
+        for frame in frames {
+            match wire::decode(frame) {
+                Ok(Frame::Request(request)) => self.handle_request(stream, session, &request, now),
+                Ok(Frame::Goodbye) => {
+                    let ended = self.sessions.end(session);
+                    self.handle_ended(ended, now);
+                }
+                Ok(Frame::Hello(_) | Frame::Welcome(_) | Frame::Reply(_) | Frame::Table(_)) => {
+                    self.break_off(stream, "a frame that does not belong on this side of a stream");
+                }
+                Err(error) => self.break_off(stream, &error.to_string()),
+            }
+        }
+        self.deliver(now.ms);
+    }
+
+    /// A peer that does not keep to the protocol loses its stream, and nothing else.
+    fn break_off(&mut self, stream: StreamId, why: &str) {
+        self.meter.malformed();
+        tracing::warn!(shard = self.shard.0, stream = stream.0, why, "closing a stream that is not as agreed");
+        if let Some(state) = self.sessions.stream(stream) {
+            state.outbox.close();
+        }
+    }
+
+    fn handle_request(&mut self, stream: StreamId, own: SessionId, request: &Request<'_>, now: Now) {
+        self.meter.call();
+        let session = request.session.unwrap_or(own);
+        if session != own {
+            self.sessions.route(session, stream);
+        }
+        for &(slot, lane, sequence) in &request.acks {
+            if let Some(slot) = self.slot_mut(slot) {
+                slot.handle_ack(CallId { session, lane, sequence });
+            }
+        }
+        let call = CallId { session, lane: request.lane, sequence: request.sequence };
+        if let Err(refusal) = self.route(stream, call, request, now) {
+            self.refuse(call, refusal);
+        }
+    }
+
+    /// Gives a request to its slot.
+    fn route(&mut self, stream: StreamId, call: CallId, request: &Request<'_>, now: Now) -> Result<(), Refusal> {
+        if request.cluster.is_some_and(|cluster| cluster != self.place.table.cluster) {
+            return Err(Refusal::WrongCluster);
+        }
+        if self.stopping {
+            return Err(Refusal::Stopping);
+        }
+        check_key(request.key)?;
+        let object_type = self.object_type(request)?;
+        let hash = hash_object(request.job, request.type_name, request.key);
+        let object = ObjectName { hash, job: request.job, object_type, key: request.key };
+        self.check_place(stream, request, hash)?;
+        let mut effects = std::mem::take(&mut self.effects);
+        let Some(slot) = self.slot_mut(request.slot) else { return Err(Refusal::WrongPlace) };
+        if request.flags & parts::CANCEL != 0 {
+            slot.handle_cancel(call, object, now, &mut effects);
+        } else if request.flags & parts::QUERY != 0 {
+            slot.handle_query(call, &mut effects);
+        } else {
+            let arrival = arrival(call, object, request);
+            slot.handle_call(arrival, now, &mut effects);
+        }
+        self.perform(request.slot, &mut effects, now);
+        self.effects = effects;
+        Ok(())
+    }
+
+    fn object_type(&self, request: &Request<'_>) -> Result<&'static ObjectType, Refusal> {
+        let Some(object_type) = self.place.registry.get(request.type_name) else {
+            let known: Vec<&str> = self.place.registry.iter().map(|known| known.name).collect();
+            return Err(Refusal::UnknownType { name: request.type_name.to_owned(), known: known.join(", ") });
+        };
+        if object_type.fingerprint() != request.fingerprint {
+            return Err(Refusal::Shape { caller: String::new(), node: object_type.shape().to_owned() });
+        }
+        Ok(object_type)
+    }
+
+    /// Whether this shard serves the slot in that epoch. If not, the caller is sent the current table, once for each version.
+    fn check_place(&mut self, stream: StreamId, request: &Request<'_>, hash: u64) -> Result<(), Refusal> {
+        let right = self.place.table.slot_of(hash) == request.slot
+            && self.slot_mut(request.slot).is_some_and(|slot| slot.epoch() == request.epoch);
+        if right {
+            return Ok(());
+        }
+        let (version, bytes) = (self.place.table.version, self.place.table_bytes.clone());
+        if let Some(state) = self.sessions.stream(stream)
+            && state.table < version
+        {
+            state.table = version;
+            // A stream that is closing will be told again on the next one.
+            let _ = state.outbox.push(|out| wire::encode_table(&bytes, out));
+        }
+        Err(Refusal::WrongPlace)
+    }
+
+    fn refuse(&mut self, call: CallId, refusal: Refusal) {
+        self.meter.refused();
+        let answer = Answer { applied: false, index: LogIndex(0), result: Err(Fault::Refused(refusal)) };
+        self.sessions.reply(call, answer);
+    }
+
+    fn slot_mut(&mut self, slot: SlotId) -> Option<&mut Slot> {
+        self.slots.get_mut(usize::from(slot.0))?.as_mut()
+    }
+
+    /// Carries out what a slot asks for; what that sets off on this shard too.
+    pub(crate) fn perform(&mut self, slot: SlotId, effects: &mut Vec<Effect>, now: Now) {
+        let mut nested = VecDeque::new();
+        let mut at = slot;
+        loop {
+            for effect in effects.drain(..) {
+                match effect {
+                    Effect::Apply { object, entry } => self.due_add((at, object), entry),
+                    Effect::Nested { object, job, call } => {
+                        nested.push_back(Step::Call(NestedOrigin { slot: at, object, job, call }));
+                    }
+                    Effect::Reply { call, answer } if call.session.is_object() => match self.peers.take_local(call) {
+                        Some(origin) => nested.push_back(Step::Reply(origin, answer.result)),
+                        None => self.sessions.reply(call, answer),
+                    },
+                    Effect::Reply { call, answer } => self.sessions.reply(call, answer),
+                }
+            }
+            match nested.pop_front() {
+                Some(Step::Call(origin)) => at = self.start_nested(origin, effects, now),
+                Some(Step::Reply(origin, result)) => at = self.finish_nested(&origin, result, effects, now),
+                None => return,
+            }
+        }
+    }
+
+    /// Makes a nested call: in this shard at once, elsewhere by a stream. Returns the slot that `effects` are about.
+    fn start_nested(&mut self, origin: NestedOrigin, effects: &mut Vec<Effect>, now: Now) -> SlotId {
+        let call = &origin.call;
+        let job = origin.job;
+        let hash = hash_object(job, call.object_type.name, &call.key);
+        let target = self.place.table.slot_of(hash);
+        let object = ObjectName { hash, job, object_type: call.object_type, key: &call.key };
+        if self.slots.get(usize::from(target.0)).is_none_or(Option::is_none) {
+            self.peers.send(origin, target);
+            return target;
+        }
+        let arrival = Arrival {
+            call: call.call,
+            owner: Owner::Session(call.call.session),
+            object,
+            method: call.method,
+            arguments: call.arguments.clone(),
+            construction: call.construction.as_deref().map_or(Wanted::Anything, |made| Wanted::Arguments(made.clone())),
+            deadline_ms: Some(call.deadline_ms),
+            chain: &call.chain,
+        };
+        self.peers.note_local(origin.clone());
+        match check_key(arrival.object.key) {
+            Ok(()) => {
+                if let Some(slot) = self.slots.get_mut(usize::from(target.0)).and_then(Option::as_mut) {
+                    slot.handle_call(arrival, now, effects);
+                }
+            }
+            Err(error) => {
+                let answer = Answer { applied: false, index: LogIndex(0), result: Err(Fault::Refused(error.into())) };
+                effects.push(Effect::Reply { call: arrival.call, answer });
+            }
+        }
+        target
+    }
+
+    /// The reply of a nested call is here: its object's next turn.
+    pub(crate) fn finish_nested(
+        &mut self,
+        origin: &NestedOrigin,
+        result: Result<Bytes, Fault>,
+        effects: &mut Vec<Effect>,
+        now: Now,
+    ) -> SlotId {
+        let id = (origin.call.call.lane, origin.call.call.sequence);
+        if let Some(slot) = self.slot_mut(origin.slot) {
+            slot.handle_nested_reply(origin.object, id, result, now, effects);
+        }
+        origin.slot
+    }
+
+    /// A reply to a nested call has come from another shard.
+    pub(crate) fn handle_nested_reply(&mut self, call: CallId, result: Result<Bytes, Fault>) {
+        let now = self.now();
+        if let Some(origin) = self.peers.take(call) {
+            let mut effects = std::mem::take(&mut self.effects);
+            let slot = self.finish_nested(&origin, result, &mut effects, now);
+            self.perform(slot, &mut effects, now);
+            self.effects = effects;
+        }
+        self.deliver(now.ms);
+    }
+
+    fn due_add(&mut self, at: ObjectAt, entry: Entry) {
+        if let Some((last, entries)) = self.due.last_mut()
+            && *last == at
+        {
+            return entries.push(entry);
+        }
+        if let Some(&index) = self.due_index.get(&at) {
+            return self.due[index].1.push(entry);
+        }
+        self.due_index.insert(at, self.due.len());
+        self.due.push((at, vec![entry]));
+    }
+
+    /// Hands the entries of the batch at hand to the objects' actors, one message each.
+    pub(crate) fn deliver(&mut self, now_ms: u64) {
+        self.due_index.clear();
+        for (at, entries) in std::mem::take(&mut self.due) {
+            if let Some(seat) = self.seats.get_mut(&at) {
+                seat.used_ms = now_ms;
+                seat.actor.do_send(Run(entries));
+                continue;
+            }
+            if let Some(actor) = self.seat(at) {
+                actor.do_send(Run(entries));
+                self.seats.insert(at, Seat { actor, used_ms: now_ms });
+            }
+        }
+    }
+
+    fn seat(&self, (slot, object): ObjectAt) -> Option<Addr<ObjectActor>> {
+        let core = self.this.upgrade()?;
+        let entry = self.slots.get(usize::from(slot.0))?.as_ref()?.objects().get(object)?;
+        let instance = Rc::clone(entry.instance());
+        Some(ObjectActor { slot, object, instance, core }.start())
+    }
+
+    /// An object's actor has applied entries.
+    pub(crate) fn handle_outcomes(&mut self, slot: SlotId, object: ObjectNumber, outcomes: Outcomes) {
+        let now = self.now();
+        self.meter.applied(&outcomes);
+        let mut effects = std::mem::take(&mut self.effects);
+        if let Some(at) = self.slot_mut(slot) {
+            at.handle_outcomes(object, outcomes, &mut effects);
+        }
+        self.perform(slot, &mut effects, now);
+        self.effects = effects;
+        if !self.due.is_empty() {
+            self.deliver(now.ms);
+        }
+    }
+
+    /// Sessions have ended: what they hold is released, and their jobs' objects go.
+    pub(crate) fn handle_ended(&mut self, ended: impl IntoIterator<Item = EndedSession>, now: Now) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for EndedSession { session, job } in ended {
+            for number in 0..self.slots.len() {
+                let Some(slot) = self.slots[number].as_mut() else { continue };
+                let id = slot.id();
+                slot.handle_owner_gone(Owner::Session(session), now, &mut effects);
+                if let Some(job) = job {
+                    slot.handle_job_end(job, now, &mut effects);
+                }
+                self.perform(id, &mut effects, now);
+            }
+        }
+        self.effects = effects;
+    }
+
+    /// Deadlines of parked and nested calls.
+    pub(crate) fn handle_tick(&mut self) {
+        let now = self.now();
+        let mut effects = std::mem::take(&mut self.effects);
+        for number in 0..self.slots.len() {
+            if let Some(slot) = self.slots[number].as_mut()
+                && slot.next_deadline_ms().is_some_and(|deadline_ms| deadline_ms <= now.ms)
+            {
+                let id = slot.id();
+                slot.handle_tick(now, &mut effects);
+                self.perform(id, &mut effects, now);
+            }
+        }
+        for origin in self.peers.expired(now.ms) {
+            let why = "no answer before the nested call's deadline".to_owned();
+            let slot = self.finish_nested(&origin, Err(Fault::Unknown { why }), &mut effects, now);
+            self.perform(slot, &mut effects, now);
+        }
+        self.effects = effects;
+        self.deliver(now.ms);
+    }
+
+    /// Once a second or so: sessions that stay away, actors that idle, replies that have expired.
+    pub(crate) fn sweep(&mut self) {
+        let now = self.now();
+        let ended = self.sessions.expire(now.ms, self.place.options.session_grace_ms);
+        self.handle_ended(ended, now);
+        self.deliver(now.ms);
+        self.retire_actors(now.ms);
+        for slot in self.slots.iter_mut().flatten() {
+            slot.trim(now);
+        }
+        self.meter.publish(&self.slots, self.seats.len(), &self.sessions);
+    }
+
+    fn retire_actors(&mut self, now_ms: u64) {
+        let idle_ms = self.place.options.actor_idle_ms;
+        let mut keep_since = now_ms.saturating_sub(idle_ms);
+        if self.seats.len() > self.place.options.actors_max {
+            let mut used: Vec<u64> = self.seats.values().map(|seat| seat.used_ms).collect();
+            used.sort_unstable();
+            keep_since = keep_since.max(used[self.seats.len() - self.place.options.actors_max]);
+        }
+        let slots = &mut self.slots;
+        self.seats.retain(|&(slot, object), seat| {
+            let Some(slot) = slots[usize::from(slot.0)].as_mut() else { return false };
+            // Dropping the last address stops the actor; nothing is in its mailbox.
+            let quiet = slot.objects().get(object).is_none_or(|entry| entry.is_quiet());
+            let keep = !quiet || seat.used_ms > keep_since;
+            if !keep {
+                slot.objects_mut().remove_vacant(object);
+            }
+            keep
+        });
+    }
+
+    /// Whether nothing is under way but parked calls.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let quiet = |slot: &Slot| slot.objects().iter().all(|(_, entry)| entry.is_quiet());
+        self.slots.iter().flatten().all(quiet) && self.sessions.streams().all(|stream| stream.outbox.is_empty())
+    }
+}
+
+enum Step {
+    Call(NestedOrigin),
+    Reply(NestedOrigin, Result<Bytes, Fault>),
+}
+
+fn arrival<'a>(call: CallId, object: ObjectName<'a>, request: &'a Request<'_>) -> Arrival<'a> {
+    let construction = match (&request.construction, &request.construction_arguments) {
+        (_, Some(arguments)) => Wanted::Arguments(Construction::new(arguments.clone())),
+        (Some(hash), None) => Wanted::Hash(*hash),
+        (None, None) => Wanted::Anything,
+    };
+    let owner = match request.thread {
+        Some(caller) => Owner::Thread(caller.thread, caller.attempt),
+        None => Owner::Session(call.session),
+    };
+    Arrival {
+        call,
+        owner,
+        object,
+        method: request.method,
+        arguments: request.arguments.clone(),
+        construction,
+        deadline_ms: request.deadline_ms,
+        chain: &request.chain,
+    }
+}
+
+/// The machine's clock in milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

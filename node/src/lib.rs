@@ -1,0 +1,18 @@
+//! A node of Greenroom: hosts objects as actix actors, one shard a core, and serves them over gRPC streams.
+//!
+//! What happens to an object is decided in `greenroom-actors`; this crate carries it out.
+
+mod control;
+mod core;
+mod metering;
+mod object_actor;
+mod options;
+mod peers;
+mod server;
+mod sessions;
+mod shard;
+mod stream;
+
+pub use metering::install_metrics;
+pub use options::{MemberList, NodeOptions};
+pub use server::{Node, NodeError};

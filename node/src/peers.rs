@@ -1,0 +1,264 @@
+//! Nested calls that are out, and the streams that carry those for other shards and nodes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use bytes::Bytes;
+use greenroom_actors::wire::{Hello, Request, parts};
+use greenroom_actors::{CallId, Fault, JobId, NestedCall, NodeId, NodeLayout, ObjectNumber, Refusal, SessionId, ShardId, SlotId};
+use greenroom_rpc::{LinkError, Outbox};
+use hashbrown::HashMap;
+
+use crate::core::Place;
+use crate::shard::{LinkClosed, LinkOpen, PeerFrames, Shard};
+
+const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
+/// The mean pause after a failed dial.
+const BACKOFF: Duration = Duration::from_millis(100);
+
+/// A nested call, and the object that made it.
+#[derive(Clone, Debug)]
+pub(crate) struct NestedOrigin {
+    pub(crate) slot: SlotId,
+    pub(crate) object: ObjectNumber,
+    pub(crate) job: JobId,
+    pub(crate) call: NestedCall,
+}
+
+/// A nested call that is on its way to another shard.
+struct Outgoing {
+    origin: NestedOrigin,
+    target: SlotId,
+    /// Whether it has been sent on some stream before.
+    sent: bool,
+}
+
+/// The nested calls of a shard's objects.
+pub(crate) struct Peers {
+    place: Arc<Place>,
+    address: Addr<Shard>,
+    session: SessionId,
+    local: HashMap<CallId, NestedOrigin>,
+    outgoing: HashMap<CallId, Outgoing>,
+    deadlines: BTreeSet<(u64, CallId)>,
+    links: HashMap<NodeId, Link>,
+}
+
+/// The streams to one node.
+#[derive(Default)]
+struct Link {
+    layout: Option<Arc<NodeLayout>>,
+    outboxes: HashMap<ShardId, Arc<Outbox>>,
+    /// Shards to which a stream is being opened; `None` while the layout is being asked for.
+    opening: BTreeSet<Option<ShardId>>,
+}
+
+impl Peers {
+    pub(crate) fn new(place: Arc<Place>, address: Addr<Shard>) -> Self {
+        let session = SessionId::of_client(rand::random());
+        let mut links: HashMap<NodeId, Link> = HashMap::new();
+        let layout = Some(Arc::new(place.layout.clone()));
+        links.insert(place.layout.node, Link { layout, ..Link::default() });
+        Self {
+            place,
+            address,
+            session,
+            local: HashMap::new(),
+            outgoing: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            links,
+        }
+    }
+
+    /// Notes a call to an object of this shard.
+    pub(crate) fn note_local(&mut self, origin: NestedOrigin) {
+        self.deadlines.insert((origin.call.deadline_ms, origin.call.call));
+        self.local.insert(origin.call.call, origin);
+    }
+
+    /// The origin of a call to an object of this shard, now that it is answered.
+    pub(crate) fn take_local(&mut self, call: CallId) -> Option<NestedOrigin> {
+        let origin = self.local.remove(&call)?;
+        self.deadlines.remove(&(origin.call.deadline_ms, call));
+        Some(origin)
+    }
+
+    /// The origin of a call to another shard, now that it is answered.
+    pub(crate) fn take(&mut self, call: CallId) -> Option<NestedOrigin> {
+        let outgoing = self.outgoing.remove(&call)?;
+        self.deadlines.remove(&(outgoing.origin.call.deadline_ms, call));
+        Some(outgoing.origin)
+    }
+
+    /// Calls whose deadline has passed without an answer. The deadline leaves room for the target's own answer first.
+    pub(crate) fn expired(&mut self, now_ms: u64) -> Vec<NestedOrigin> {
+        const ROOM_MS: u64 = 500;
+        let mut expired = Vec::new();
+        while let Some(&(deadline_ms, call)) = self.deadlines.first() {
+            if deadline_ms.saturating_add(ROOM_MS) > now_ms {
+                break;
+            }
+            self.deadlines.pop_first();
+            let origin = self.local.remove(&call).or_else(|| Some(self.outgoing.remove(&call)?.origin));
+            expired.extend(origin);
+        }
+        expired
+    }
+
+    /// Sends a call to the shard that serves `target`, as soon as there is a stream.
+    pub(crate) fn send(&mut self, origin: NestedOrigin, target: SlotId) {
+        let call = origin.call.call;
+        self.deadlines.insert((origin.call.deadline_ms, call));
+        self.outgoing.insert(call, Outgoing { origin, target, sent: false });
+        self.push(call);
+    }
+
+    fn push(&mut self, call: CallId) {
+        let Some(outgoing) = self.outgoing.get_mut(&call) else { return };
+        let Some(at) = self.place.table.place(outgoing.target) else { return };
+        let node = at.primary;
+        let link = self.links.entry(node).or_default();
+        let shard = link.layout.as_ref().map(|layout| layout.shard_of(outgoing.target));
+        if let Some(outbox) = shard.and_then(|shard| link.outboxes.get(&shard)) {
+            let retry = std::mem::replace(&mut outgoing.sent, true);
+            let request = request(outgoing, at.epoch, retry);
+            if outbox.push(|out| request.encode(out)).is_ok() {
+                return;
+            }
+        }
+        if link.opening.insert(shard) {
+            let hello = Hello {
+                cluster: self.place.table.cluster,
+                node,
+                session: self.session,
+                shard: shard.unwrap_or_default(),
+                ..Hello::default()
+            };
+            let dial = Dial { hello, shard, layout: link.layout.clone(), place: Arc::clone(&self.place) };
+            actix_rt::spawn(dial.run(self.address.clone()));
+        }
+    }
+
+    /// A stream, or at first only the layout of a node, is there.
+    pub(crate) fn opened(&mut self, open: LinkOpen) {
+        let link = self.links.entry(open.node).or_default();
+        link.opening.remove(&open.asked);
+        link.layout = Some(open.layout);
+        if let Some((shard, outbox)) = open.stream {
+            link.outboxes.insert(shard, outbox);
+        }
+        self.push_all(open.node);
+    }
+
+    /// A stream has broken, or could not be opened.
+    pub(crate) fn closed(&mut self, closed: &LinkClosed) {
+        let link = self.links.entry(closed.node).or_default();
+        link.opening.remove(&closed.shard);
+        if let Some(shard) = closed.shard {
+            link.outboxes.remove(&shard);
+        }
+        if closed.node != self.place.layout.node {
+            // The node may come back as another process, with other shards.
+            link.layout = None;
+        }
+        self.push_all(closed.node);
+    }
+
+    fn push_all(&mut self, node: NodeId) {
+        let mut calls: Vec<CallId> = self.outgoing.keys().copied().collect();
+        calls.sort_unstable();
+        calls.retain(|call| {
+            let target = self.outgoing.get(call).map(|outgoing| outgoing.target);
+            target.and_then(|target| self.place.table.place(target)).is_some_and(|at| at.primary == node)
+        });
+        for call in calls {
+            self.push(call);
+        }
+    }
+}
+
+fn request(outgoing: &Outgoing, epoch: greenroom_actors::Epoch, retry: bool) -> Request<'_> {
+    let call = &outgoing.origin.call;
+    Request {
+        flags: if retry { parts::RETRY } else { 0 },
+        lane: call.call.lane,
+        sequence: call.call.sequence,
+        slot: outgoing.target,
+        epoch,
+        method: call.method,
+        fingerprint: call.object_type.fingerprint(),
+        type_name: call.object_type.name,
+        key: &call.key,
+        job: outgoing.origin.job,
+        session: Some(call.call.session),
+        deadline_ms: Some(call.deadline_ms),
+        parent: Some(call.parent),
+        chain: call.chain.clone(),
+        construction: call.construction.as_ref().map(|made| made.hash),
+        construction_arguments: call.construction.as_ref().map(|made| made.arguments.clone()),
+        arguments: call.arguments.clone(),
+        ..Request::default()
+    }
+}
+
+/// Opens a stream, or learns a node's layout.
+struct Dial {
+    hello: Hello,
+    shard: Option<ShardId>,
+    layout: Option<Arc<NodeLayout>>,
+    place: Arc<Place>,
+}
+
+/// How a dial ended.
+enum Dialled {
+    /// The node's layout is known now; the shard asks for a stream next.
+    Layout(LinkOpen),
+    /// There was a stream, and it has ended.
+    Ended,
+}
+
+impl Dial {
+    async fn run(self, shard: Addr<Shard>) {
+        let node = self.hello.node;
+        match self.try_run(&shard).await {
+            Ok(Dialled::Layout(open)) => return shard.do_send(open),
+            Ok(Dialled::Ended) => {}
+            Err(error) => {
+                tracing::debug!(node = node.0, %error, "no stream to a peer");
+                tokio::time::sleep(BACKOFF.mul_f64(0.5 + rand::random::<f64>())).await;
+            }
+        }
+        shard.do_send(LinkClosed { node, shard: self.shard });
+    }
+
+    async fn try_run(&self, address: &Addr<Shard>) -> Result<Dialled, LinkError> {
+        let node = self.hello.node;
+        let (Some(layout), Some(shard)) = (&self.layout, self.shard) else {
+            let at = self.place.table.member(node).map(|member| member.address.clone()).unwrap_or_default();
+            let (_, layout) = greenroom_rpc::describe(&at, DIAL_TIMEOUT).await?;
+            return Ok(Dialled::Layout(LinkOpen { node, asked: None, layout: Arc::new(layout), stream: None }));
+        };
+        let Some(at) = layout.shards.get(usize::from(shard.0)) else { return Ok(Dialled::Ended) };
+        let hello = Hello { incarnation: layout.incarnation, ..self.hello.clone() };
+        let mut link = greenroom_rpc::open(at, &hello, DIAL_TIMEOUT).await?;
+        let stream = Some((shard, link.outbox));
+        address.do_send(LinkOpen { node, asked: Some(shard), layout: Arc::clone(layout), stream });
+        let mut frames = Vec::new();
+        while link.inbound.next(&mut frames).await? {
+            address.do_send(PeerFrames(std::mem::take(&mut frames)));
+        }
+        Ok(Dialled::Ended)
+    }
+}
+
+/// What a peer's refusal means to the object that made the call.
+pub(crate) fn nested_result(result: Result<Bytes, Fault>) -> Result<Bytes, Fault> {
+    match result {
+        Err(Fault::Refused(Refusal::WrongPlace | Refusal::Stopping)) => {
+            Err(Fault::Refused(Refusal::Unavailable("the node that serves the object is stopping".to_owned())))
+        }
+        other => other,
+    }
+}
