@@ -110,6 +110,9 @@ pub trait Caller: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// As the call's; and [`Error::Blocking`] on a thread that runs async tasks.
     fn call_blocking(&self, call: OutgoingCall) -> Result<Bytes, Error>;
+
+    /// Makes the call and lets nobody know what came of it. It returns at once.
+    fn cast(&self, call: OutgoingCall);
 }
 
 /// Finds the process's default [`Caller`], making it at first use. The client registers one.
@@ -231,7 +234,7 @@ impl RawHandle {
         let outgoing = self.outgoing(method, arguments).map_err(foreign)?;
         let caller = self.caller().map_err(foreign)?;
         let body = caller.call_blocking(outgoing).map_err(foreign)?;
-        self.decode(&body)
+        decode(self.object_type, &self.key, &body)
     }
 
     /// Calls the method of that number. The call is made at the first poll.
@@ -249,12 +252,12 @@ impl RawHandle {
         E: ReplyBody<T> + Send,
         E::Body: DeserializeOwned,
     {
-        let outgoing = self.outgoing(method, arguments);
-        let handle = self.clone();
+        let ready = self.outgoing(method, arguments).and_then(|outgoing| Ok((self.caller()?, outgoing)));
+        let (object_type, key) = (self.object_type, self.key.clone());
         async move {
-            let caller = handle.caller().map_err(foreign)?;
-            let body = caller.call(outgoing.map_err(foreign)?).await.map_err(foreign)?;
-            handle.decode(&body)
+            let (caller, outgoing) = ready.map_err(foreign)?;
+            let body = caller.call(outgoing).await.map_err(foreign)?;
+            decode(object_type, &key, &body)
         }
     }
 
@@ -279,6 +282,16 @@ impl RawHandle {
     /// As the call's.
     pub fn call_encoded(&self, method: u16, arguments: Bytes) -> Result<Bytes, Error> {
         self.caller()?.call_blocking(self.outgoing_encoded(method, arguments))
+    }
+
+    /// Calls the method of that name without waiting; nobody learns what comes of it.
+    ///
+    /// It is for clean-up, where there is nobody left to tell.
+    pub fn cast<P: Serialize>(&self, method: &str, arguments: &P) {
+        let Some(number) = self.object_type.method_number(method) else { return };
+        if let (Ok(outgoing), Ok(caller)) = (self.outgoing(number, arguments), self.caller()) {
+            caller.cast(outgoing);
+        }
     }
 
     fn outgoing<P: Serialize>(&self, method: u16, arguments: &P) -> Result<OutgoingCall, Error> {
@@ -319,13 +332,16 @@ impl RawHandle {
         found.map_err(|why| Error::NotSent { object: self.name(), why })
     }
 
-    fn decode<T, E>(&self, body: &[u8]) -> Result<T, Error<E>>
-    where
-        E: ReplyBody<T>,
-        E::Body: DeserializeOwned,
-    {
-        let body = postcard::from_bytes::<E::Body>(body).map_err(|error| undecodable(self.name(), &error))?;
-        E::split(body)
+}
+
+fn decode<T, E>(object_type: &ObjectType, key: &KeyText, body: &[u8]) -> Result<T, Error<E>>
+where
+    E: ReplyBody<T>,
+    E::Body: DeserializeOwned,
+{
+    match postcard::from_bytes::<E::Body>(body) {
+        Ok(body) => E::split(body),
+        Err(error) => Err(undecodable(format!("{}/{}", object_type.name, key.as_str()), &error)),
     }
 }
 

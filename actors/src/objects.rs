@@ -1,11 +1,13 @@
 //! The object types that every program has.
 
+mod average;
 mod barrier;
 mod cell;
 mod counter;
 mod mutex;
 mod promise;
 
+pub use average::{Average, AverageHandle, AverageMessages, WrongLength};
 pub use barrier::{Barrier, BarrierHandle, BarrierMessages, BarrierWaitResult};
 pub use cell::{CellObject, CellObjectHandle, CellObjectMessages};
 pub use counter::{Counter, CounterHandle, CounterMessages};

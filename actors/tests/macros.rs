@@ -249,6 +249,8 @@ impl Caller for Recorder {
         self.calls.lock().expect("no test panics while it records").push(call);
         Ok(self.body.clone())
     }
+
+    fn cast(&self, _: OutgoingCall) {}
 }
 
 fn recorder(body: &impl Serialize) -> Arc<Recorder> {

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use greenroom_actors::wire::{Request, parts};
 use greenroom_actors::{
     CallId, Erased, Error, Fault, JobId, OutgoingCall, Refusal, SlotId, check_key,
-    hash_object,
+    hash_object, slot_of,
 };
+
+use tokio::sync::oneshot;
 
 use crate::client::Shared;
 use crate::connection::{Connection, Event, NotSent};
@@ -21,46 +23,38 @@ const BACKOFF_MAX: Duration = Duration::from_millis(500);
 const WORD_OF_NODE: Duration = Duration::from_secs(2);
 
 /// Makes a call, until it is answered or its time is over.
+///
+/// The usual way (sent at once, answered at once) needs little memory; everything else is in a box of its own.
 pub(crate) async fn make_call(shared: Arc<Shared>, outgoing: OutgoingCall) -> Result<Bytes, Error> {
     if let Err(error) = check_key(outgoing.key.as_str()) {
         return Err(refused(&outgoing, error.into()));
     }
     let started = Instant::now();
-    let limit = outgoing.timeout.or_else(|| (!outgoing.parks).then_some(shared.settings.timeout));
-    let patience = limit.unwrap_or(shared.settings.patience);
-    let table = match shared.directory.table() {
-        Some(table) => table,
-        None => ensure_table(&shared, &outgoing, started + patience).await?,
+    let table = match shared.directory.table_size() {
+        Some(n_slots) => n_slots,
+        None => Box::pin(ensure_table(&shared, &outgoing, started)).await?,
     };
-    let job = outgoing.job.unwrap_or(shared.job());
-    let hash = hash_object(job, outgoing.object_type.name, outgoing.key.as_str());
-    let slot = table.slot_of(hash);
-    let (lane, sequence) = shared.take_lane(slot);
-    let call = Call {
-        id: CallId { session: shared.session(), lane, sequence },
-        shared,
-        outgoing,
-        job,
-        slot,
-        deadline: limit.map(|limit| started + limit),
-        deadline_ms: limit.map(|limit| clock_ms().saturating_add(millis(limit))),
-        patience,
-        with_arguments: false,
-        sent: false,
-        out: None,
+    let mut call = Call::new(shared, outgoing, table, started);
+    let next = match call.start() {
+        Some(event) => match call.outcome(event.await) {
+            Ok(body) => {
+                call.end();
+                return Ok(body);
+            }
+            Err(next) => Some(next),
+        },
+        None => None,
     };
-    call.run().await
+    Box::pin(call.run(next)).await
 }
 
-async fn ensure_table(
-    shared: &Arc<Shared>,
-    outgoing: &OutgoingCall,
-    deadline: Instant,
-) -> Result<Arc<greenroom_actors::SlotTable>, Error> {
+/// Asks for the slot table for as long as the call may take; returns the number of slots.
+async fn ensure_table(shared: &Arc<Shared>, outgoing: &OutgoingCall, started: Instant) -> Result<usize, Error> {
+    let deadline = started + outgoing.timeout.unwrap_or(shared.settings.timeout);
     let mut backoff = BACKOFF_FIRST;
     loop {
         match shared.table().await {
-            Ok(table) => return Ok(table),
+            Ok(table) => return Ok(table.slots.len()),
             Err(why) if Instant::now() + backoff >= deadline => {
                 return Err(Error::NotSent { object: outgoing.object(), why });
             }
@@ -80,7 +74,6 @@ struct Call {
     slot: SlotId,
     deadline: Option<Instant>,
     deadline_ms: Option<u64>,
-    patience: Duration,
     /// Whether the node has asked for the constructor's arguments.
     with_arguments: bool,
     /// Whether the call may have reached a node.
@@ -91,26 +84,61 @@ struct Call {
 
 /// What to do after a try.
 enum Next {
+    /// Answered: the lane is free.
     Return(Result<Bytes, Error>),
+    /// Nobody knows what became of the call: its lane is never used again.
+    Lost(Error),
+    /// Try again after a pause.
     Again(String),
     AgainAtOnce,
 }
 
 impl Call {
-    async fn run(mut self) -> Result<Bytes, Error> {
+    fn new(shared: Arc<Shared>, outgoing: OutgoingCall, n_slots: usize, started: Instant) -> Self {
+        let limit = outgoing.timeout.or_else(|| (!outgoing.parks).then_some(shared.settings.timeout));
+        let job = outgoing.job.unwrap_or(shared.job());
+        let hash = hash_object(job, outgoing.object_type.name, outgoing.key.as_str());
+        let slot = slot_of(hash, n_slots);
+        let (lane, sequence) = shared.take_lane(slot);
+        Self {
+            id: CallId { session: shared.session(), lane, sequence },
+            job,
+            slot,
+            deadline: limit.map(|limit| started + limit),
+            deadline_ms: limit.map(|limit| clock_ms().saturating_add(millis(limit))),
+            with_arguments: false,
+            sent: false,
+            out: None,
+            shared,
+            outgoing,
+        }
+    }
+
+    /// The call has been answered: its lane is free.
+    fn end(&self) {
+        self.shared.give_back(self.slot, self.id.lane, self.id.sequence);
+    }
+
+    /// Goes on with a call that was not answered at once.
+    async fn run(mut self, first: Option<Next>) -> Result<Bytes, Error> {
+        let mut next = first;
         let mut backoff = BACKOFF_FIRST;
         let mut trouble_since: Option<Instant> = None;
         loop {
-            let why = match self.attempt().await {
-                Next::Return(result) => {
-                    self.shared.give_back(self.slot, self.id.lane, self.id.sequence);
+            let why = match next.take() {
+                Some(Next::Return(result)) => {
+                    self.end();
                     return result;
                 }
-                Next::AgainAtOnce => continue,
-                Next::Again(why) => why,
+                Some(Next::Lost(error)) => return Err(error),
+                Some(Next::AgainAtOnce) | None => {
+                    next = Some(self.attempt().await);
+                    continue;
+                }
+                Some(Next::Again(why)) => why,
             };
             let since = *trouble_since.get_or_insert_with(Instant::now);
-            let end = self.deadline.unwrap_or(since + self.patience);
+            let end = self.deadline.unwrap_or(since + self.shared.settings.patience);
             let pause = jitter(backoff);
             if Instant::now() + pause >= end {
                 return Err(self.give_up(why));
@@ -118,6 +146,21 @@ impl Call {
             self.shared.pause(pause).await;
             backoff = (backoff * 2).min(BACKOFF_MAX);
         }
+    }
+
+    /// Sends the call if that can be done at once.
+    fn start(&mut self) -> Option<oneshot::Receiver<Event>> {
+        let route = self.shared.directory.route(self.slot)?;
+        self.send(&route).ok()
+    }
+
+    fn send(&mut self, route: &Route) -> Result<oneshot::Receiver<Event>, NotSent> {
+        let slack = if self.outgoing.parks { WORD_OF_NODE } else { Duration::ZERO };
+        let expires = self.deadline.map(|deadline| deadline + slack);
+        let event = route.connection.send(&self.shared, self.request(route), expires)?;
+        self.sent = true;
+        self.out = Some(Arc::clone(&route.connection));
+        Ok(event)
     }
 
     async fn attempt(&mut self) -> Next {
@@ -128,15 +171,10 @@ impl Call {
                 Err(why) => return Next::Again(why),
             },
         };
-        let expires = self.deadline.map(|deadline| if self.outgoing.parks { deadline + WORD_OF_NODE } else { deadline });
-        let sent = route.connection.send(&self.shared, self.request(&route), expires);
-        match sent {
+        match self.send(&route) {
             Ok(event) => {
-                self.sent = true;
-                self.out = Some(Arc::clone(&route.connection));
-                let event = event.await.unwrap_or(Event::Broken("the client is shutting down".to_owned()));
-                self.out = None;
-                self.judge(event, &route)
+                let event = event.await;
+                self.outcome(event).map_or_else(|next| next, |body| Next::Return(Ok(body)))
             }
             Err(NotSent::Opening(told)) => match told.await {
                 Ok(Ok(())) => Next::AgainAtOnce,
@@ -144,8 +182,8 @@ impl Call {
                 Err(_) => Next::Again("the client is shutting down".to_owned()),
             },
             Err(NotSent::Gone(why)) => {
-                self.forget(&route);
-                if self.sent && !self.outgoing.read { Next::Return(Err(self.unknown(why))) } else { Next::Again(why) }
+                self.forget(&route.connection);
+                if self.sent && !self.outgoing.read { Next::Lost(self.unknown(why)) } else { Next::Again(why) }
             }
             Err(NotSent::TooLarge { bytes, bytes_max }) => {
                 let refusal = Refusal::TooLarge { bytes: bytes as u64, bytes_max: bytes_max as u64 };
@@ -154,19 +192,24 @@ impl Call {
         }
     }
 
-    fn judge(&mut self, event: Event, route: &Route) -> Next {
-        match event {
-            Event::Answered(Ok(body)) => Next::Return(Ok(body)),
+    /// The call's value, or what to do without one.
+    fn outcome(&mut self, event: Result<Event, oneshot::error::RecvError>) -> Result<Bytes, Next> {
+        let connection = self.out.take();
+        let event = event.unwrap_or_else(|_| Event::Broken("the client is shutting down".to_owned()));
+        Err(match event {
+            Event::Answered(Ok(body)) => return Ok(body),
             Event::Answered(Err(Fault::Refused(refusal))) => self.judge_refusal(refusal),
             Event::Answered(Err(fault)) => Next::Return(Err(fault.into_error(self.outgoing.object(), self.id))),
             Event::Broken(why) if self.id.session == self.shared.session() || self.outgoing.read => Next::Again(why),
-            Event::Broken(why) => Next::Return(Err(self.unknown(why))),
+            Event::Broken(why) => Next::Lost(self.unknown(why)),
             Event::Gone(why) => {
-                self.forget(route);
-                if self.outgoing.read { Next::Again(why) } else { Next::Return(Err(self.unknown(why))) }
+                if let Some(connection) = connection {
+                    self.forget(&connection);
+                }
+                if self.outgoing.read { Next::Again(why) } else { Next::Lost(self.unknown(why)) }
             }
-            Event::Expired => Next::Return(Err(self.unknown("no answer before the deadline".to_owned()))),
-        }
+            Event::Expired => Next::Lost(self.unknown("no answer before the deadline".to_owned())),
+        })
     }
 
     fn judge_refusal(&mut self, refusal: Refusal) -> Next {
@@ -180,7 +223,7 @@ impl Call {
             }
             // Only the retry of a call can be stale: the first try was applied, and its reply is gone.
             Refusal::Stale | Refusal::SessionEnded if self.sent => {
-                Next::Return(Err(self.unknown(refusal.to_string())))
+                Next::Lost(self.unknown(refusal.to_string()))
             }
             Refusal::Shape { node, .. } => {
                 let caller = self.outgoing.object_type.shape().to_owned();
@@ -221,8 +264,8 @@ impl Call {
         }
     }
 
-    fn forget(&self, route: &Route) {
-        let target = route.connection.target();
+    fn forget(&self, connection: &Connection) {
+        let target = connection.target();
         self.shared.directory.forget(target.node, target.incarnation);
     }
 
@@ -257,6 +300,7 @@ fn jitter(mean: Duration) -> Duration {
     mean.mul_f64(0.5 + rand::random::<f64>())
 }
 
+/// The wall clock, read for each call: in a process that was frozen, no other clock tells how long.
 fn clock_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
 }

@@ -47,10 +47,13 @@ pub(crate) struct Shared {
     job: JobId,
     owned_job: OwnedJob,
     next_lane: AtomicU32,
+    /// Calls without a waiting caller that are out.
+    casts: AtomicU32,
     /// The free lanes, by slot; made when the table is known.
     lanes: std::sync::OnceLock<Vec<Mutex<LanePool>>>,
+    /// Stops with the last clone of the client.
     #[cfg(feature = "embedded")]
-    embedded: Option<greenroom_node::Node>,
+    _embedded: Option<greenroom_node::Node>,
 }
 
 impl Client {
@@ -105,9 +108,10 @@ impl Client {
             job: settings.job.or(owned_job).unwrap_or_default(),
             owned_job,
             next_lane: AtomicU32::new(0),
+            casts: AtomicU32::new(0),
             lanes: std::sync::OnceLock::new(),
             #[cfg(feature = "embedded")]
-            embedded,
+            _embedded: embedded,
             settings,
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -141,9 +145,6 @@ impl Client {
         self.shared.say_goodbye().await;
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
 }
 
 impl fmt::Debug for Client {
@@ -162,6 +163,18 @@ impl Caller for Client {
             return Err(Error::Blocking { object: call.object() });
         }
         self.shared.runtime.block_on(make_call(Arc::clone(&self.shared), call))
+    }
+
+    fn cast(&self, call: OutgoingCall) {
+        let shared = Arc::clone(&self.shared);
+        self.shared.casts.fetch_add(1, Ordering::AcqRel);
+        self.shared.spawn(async move {
+            let object = call.object();
+            if let Err(error) = make_call(Arc::clone(&shared), call).await {
+                tracing::debug!(object, %error, "a call without a waiting caller failed");
+            }
+            shared.casts.fetch_sub(1, Ordering::AcqRel);
+        });
     }
 }
 
@@ -237,8 +250,11 @@ impl Shared {
 
     async fn say_goodbye(&self) {
         const PATIENCE: Duration = Duration::from_millis(500);
-        let closing: Vec<_> = self.directory.connections().iter().filter_map(|to| to.goodbye()).collect();
         let deadline = Instant::now() + PATIENCE;
+        while self.casts.load(Ordering::Acquire) > 0 && Instant::now() < deadline {
+            self.pause(Duration::from_millis(1)).await;
+        }
+        let closing: Vec<_> = self.directory.connections().iter().filter_map(|to| to.goodbye()).collect();
         for outbox in closing {
             while !outbox.is_empty() && Instant::now() < deadline {
                 self.pause(Duration::from_millis(1)).await;

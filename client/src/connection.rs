@@ -265,6 +265,8 @@ impl Connection {
                 // A caller that has gone since needs no answer.
                 let _ = oneshot::Sender::send(tell, event);
             }
+            // The callers that were just answered make their next calls before the next batch is read.
+            tokio::task::yield_now().await;
             if farewell {
                 break Event::Gone(format!("the node at {} has stopped", self.target.address));
             }

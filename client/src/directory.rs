@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use greenroom_actors::{Epoch, Incarnation, NodeId, NodeLayout, ShardId, SlotId, SlotTable};
+use greenroom_actors::{Epoch, Incarnation, NodeId, NodeLayout, ShardId, SlotId, SlotPlace, SlotTable};
 use greenroom_rpc::describe;
 use hashbrown::HashMap;
 
@@ -17,6 +17,8 @@ const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Routes {
     table: Arc<SlotTable>,
     nodes: HashMap<NodeId, Arc<Process>>,
+    /// The connection to each slot's shard, where its process is known.
+    by_slot: Vec<Option<Route>>,
 }
 
 /// A process of a node.
@@ -27,6 +29,7 @@ struct Process {
 }
 
 /// Where a slot is served.
+#[derive(Clone, Debug)]
 pub(crate) struct Route {
     pub(crate) epoch: Epoch,
     pub(crate) connection: Arc<Connection>,
@@ -51,15 +54,14 @@ impl Directory {
         self.routes.load().as_ref().map(|routes| Arc::clone(&routes.table))
     }
 
+    /// How many slots the cluster has, if that is known.
+    pub(crate) fn table_size(&self) -> Option<usize> {
+        self.routes.load().as_ref().map(|routes| routes.by_slot.len())
+    }
+
     /// Where `slot` is served, if that is known.
     pub(crate) fn route(&self, slot: SlotId) -> Option<Route> {
-        let routes = self.routes.load();
-        let routes = routes.as_ref()?;
-        let place = routes.table.place(slot)?;
-        let process = routes.nodes.get(&place.primary)?;
-        let shard = process.layout.shard_of(slot);
-        let connection = Arc::clone(process.connections.get(usize::from(shard.0))?);
-        Some(Route { epoch: place.epoch, connection })
+        self.routes.load().as_ref()?.by_slot.get(usize::from(slot.0))?.clone()
     }
 
     /// Every connection that there is.
@@ -132,7 +134,7 @@ impl Directory {
             if nodes.get(&node).is_some_and(|process| process.layout.incarnation == incarnation) {
                 nodes.remove(&node);
             }
-            Some(Arc::new(Routes { table: Arc::clone(&routes.table), nodes }))
+            Some(Arc::new(Routes::new(Arc::clone(&routes.table), nodes)))
         });
     }
 
@@ -151,8 +153,21 @@ impl Directory {
                     nodes.insert(node, Arc::clone(process));
                 }
             }
-            Some(Arc::new(Routes { table: newest, nodes }))
+            Some(Arc::new(Routes::new(newest, nodes)))
         });
+    }
+}
+
+impl Routes {
+    fn new(table: Arc<SlotTable>, nodes: HashMap<NodeId, Arc<Process>>) -> Self {
+        let route = |(slot, place): (SlotId, &SlotPlace)| {
+            let process = nodes.get(&place.primary)?;
+            let shard = process.layout.shard_of(slot);
+            let connection = Arc::clone(process.connections.get(usize::from(shard.0))?);
+            Some(Route { epoch: place.epoch, connection })
+        };
+        let by_slot = (0..).map(SlotId).zip(&table.slots).map(route).collect();
+        Self { table, nodes, by_slot }
     }
 }
 

@@ -4,21 +4,30 @@
 extern crate self as greenroom;
 
 mod call;
+mod cell;
+mod cli;
 mod client;
 mod connection;
 mod directory;
 mod process;
+mod run;
 mod settings;
 pub mod sync;
+mod value;
 
+pub use cell::Cell;
+#[doc(hidden)]
+pub use cli::stock_main;
 pub use client::{Client, ConnectError};
 #[doc(hidden)]
 pub use greenroom_actors::expand;
+pub use greenroom_actors::objects::{Average, AverageHandle, Counter, CounterHandle, WrongLength};
 pub use greenroom_actors::{
     Access, CallId, Erased, Error, Fence, Handle, JobId, Message, Object, ObjectHandle, Owner, RawHandle, Refusal, Turn,
     Waiter, WaiterId,
 };
-pub use greenroom_actors::objects::{Counter, CounterHandle};
 pub use greenroom_macros::{main, object};
 pub use process::{client, shutdown};
+pub use run::run;
 pub use settings::{Cluster, Settings};
+pub use value::Value;

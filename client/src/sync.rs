@@ -1,3 +1,8 @@
-//! Synchronization in the shape of `std::sync`.
+//! Synchronization in the shape of `std::sync`: the same names, an object's key more, and a `Result` for the network.
 
-pub use greenroom_actors::objects::{Barrier, BarrierHandle, BarrierWaitResult};
+mod mutex;
+mod promise;
+
+pub use greenroom_actors::objects::{AlreadySet, Barrier, BarrierHandle, BarrierWaitResult};
+pub use mutex::{Mutex, MutexGuard};
+pub use promise::Promise;

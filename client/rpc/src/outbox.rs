@@ -13,6 +13,8 @@ use crate::proto::Batch;
 
 /// A batch is closed at about this size, and the next one begun.
 const BATCH_BYTES: usize = 256 << 10;
+/// A batch is closed at this many frames: while the peer works on one, the next is made, and both sides are busy.
+const BATCH_FRAMES: u32 = 64;
 
 /// Why a frame was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +41,7 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct State {
     tail: BytesMut,
+    tail_frames: u32,
     full: VecDeque<Bytes>,
     full_bytes: usize,
     /// Large frames, each with its number and what is left of it; they take turns.
@@ -75,10 +78,14 @@ impl Outbox {
             state.next_transfer = transfer.wrapping_add(1);
             state.large_bytes += length;
             state.large.push_back((transfer, frame));
-        } else if state.tail.len() >= BATCH_BYTES {
-            let batch = state.tail.split().freeze();
-            state.full_bytes += batch.len();
-            state.full.push_back(batch);
+        } else {
+            state.tail_frames += 1;
+            if state.tail.len() >= BATCH_BYTES || state.tail_frames >= BATCH_FRAMES {
+                state.tail_frames = 0;
+                let batch = state.tail.split().freeze();
+                state.full_bytes += batch.len();
+                state.full.push_back(batch);
+            }
         }
         if state.full_bytes + state.large_bytes > self.queued_bytes_max {
             state.closed = true;
@@ -134,6 +141,7 @@ impl State {
         if self.tail.is_empty() {
             return None;
         }
+        self.tail_frames = 0;
         Some(Batch { frames: self.tail.split().freeze() })
     }
 }

@@ -1,0 +1,30 @@
+//! What the tool prints. A reader that has gone (`greenroom status | head -1`) is no fault, so nothing here fails.
+
+use std::fmt::Display;
+use std::io::Write;
+
+use serde::Serialize;
+
+/// Prints a line for whoever asked, at once.
+pub(super) fn line(text: impl Display) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Prints a line about what goes on.
+pub(super) fn note(text: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// Says what went wrong.
+pub(super) fn complain(why: impl Display) {
+    note(format_args!("error: {why}"));
+}
+
+/// Prints a value for programs.
+pub(super) fn json(value: &impl Serialize) {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => line(text),
+        Err(error) => complain(error),
+    }
+}

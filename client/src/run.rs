@@ -1,0 +1,102 @@
+//! The start of a program with `#[greenroom::main]`: one binary, every role.
+
+use std::ffi::OsString;
+use std::process::{ExitCode, Termination};
+
+use greenroom_actors::Registry;
+
+use crate::cli::Tool;
+
+/// The variable that sets a process's role: `driver` or `node`.
+const ROLE: &str = "GREENROOM_ROLE";
+/// The first argument that makes the program the operator's tool.
+const TOOL_WORD: &str = "greenroom";
+
+/// What this process is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Role {
+    /// Runs the user's `main`.
+    Driver,
+    /// Hosts objects; all settings come from the environment.
+    Node,
+    /// Does what an operator asks for in these words.
+    Tool(Vec<OsString>),
+}
+
+/// Runs the program in the role that its environment and its first argument give it; `#[greenroom::main]` calls it.
+///
+/// `GREENROOM_ROLE` (`driver` or `node`) decides if it is set. Otherwise `my-app greenroom …` is the operator's tool,
+/// and anything else the driver: `user_main` runs, and then the process's session ends.
+pub fn run<R: Termination>(user_main: fn() -> R) -> ExitCode {
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default();
+    let role = match role(std::env::var_os(ROLE), words.collect()) {
+        Ok(role) => role,
+        Err(why) => return refuse(&why, ExitCode::from(2)),
+    };
+    let registry = match Registry::collect() {
+        Ok(registry) => registry,
+        Err(duplicate) => return refuse(&duplicate.to_string(), ExitCode::FAILURE),
+    };
+    let tool = || Tool::of_program(&program.to_string_lossy(), TOOL_WORD, registry);
+    match role {
+        Role::Driver => drive(user_main),
+        Role::Node => tool().run(vec!["node".into()]),
+        Role::Tool(words) => tool().run(words),
+    }
+}
+
+fn role(variable: Option<OsString>, words: Vec<OsString>) -> Result<Role, String> {
+    match variable.filter(|role| !role.is_empty()) {
+        Some(role) if role == "driver" => Ok(Role::Driver),
+        Some(role) if role == "node" => Ok(Role::Node),
+        Some(role) => Err(format!("{ROLE} is `{}`: it is `driver` or `node`", role.to_string_lossy())),
+        None if words.first().is_some_and(|word| word == TOOL_WORD) => {
+            Ok(Role::Tool(words.into_iter().skip(1).collect()))
+        }
+        None => Ok(Role::Driver),
+    }
+}
+
+fn drive<R: Termination>(user_main: fn() -> R) -> ExitCode {
+    /// Says goodbye even when the user's `main` panics: others need not wait until the session's time is over.
+    struct Goodbye;
+
+    impl Drop for Goodbye {
+        fn drop(&mut self) {
+            crate::shutdown();
+        }
+    }
+
+    let _goodbye = Goodbye;
+    user_main().report()
+}
+
+fn refuse(why: &str, status: ExitCode) -> ExitCode {
+    eprintln!("error: {why}");
+    status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<OsString> {
+        text.split_whitespace().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn a_program_drives_unless_it_is_told_otherwise() {
+        assert_eq!(role(None, words("")), Ok(Role::Driver));
+        assert_eq!(role(None, words("input.csv greenroom")), Ok(Role::Driver));
+        assert_eq!(role(Some("".into()), words("")), Ok(Role::Driver));
+        assert_eq!(role(None, words("greenroom call A/b c")), Ok(Role::Tool(words("call A/b c"))));
+    }
+
+    #[test]
+    fn the_variable_decides_over_the_words() {
+        assert_eq!(role(Some("driver".into()), words("greenroom status")), Ok(Role::Driver));
+        assert_eq!(role(Some("node".into()), words("input.csv")), Ok(Role::Node));
+        assert!(role(Some("nodes".into()), words("")).is_err());
+    }
+}

@@ -1,0 +1,55 @@
+//! Experiments: Greenroom beside its peers, in one run, as ratios.
+
+mod footprint;
+mod machine;
+mod micro;
+mod report;
+mod servers;
+mod workload;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Experiments: Greenroom beside its peers, in one run, as ratios.
+#[derive(Parser)]
+#[command(name = "loadtest", version)]
+struct Arguments {
+    #[command(subcommand)]
+    experiment: Experiment,
+
+    /// Write what was measured to this file, as JSON.
+    #[arg(long, global = true)]
+    json: Option<PathBuf>,
+
+    /// Hold each figure against its goal; the exit status is 1 where one is missed.
+    #[arg(long, global = true)]
+    check: bool,
+}
+
+#[derive(Subcommand)]
+enum Experiment {
+    /// Increments of a counter: latency of one caller, throughput of many.
+    Micro(micro::Options),
+    /// Bytes of memory for each idle object.
+    Footprint(footprint::Options),
+}
+
+#[greenroom::main]
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let measured = match &arguments.experiment {
+        Experiment::Micro(options) => micro::run(options),
+        Experiment::Footprint(options) => footprint::run(options),
+    };
+    let outcome = measured.and_then(|report| report.finish(arguments.json.as_deref(), arguments.check));
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("loadtest: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

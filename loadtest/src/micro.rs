@@ -1,0 +1,154 @@
+//! Increments of a counter, beside Redis's INCR: one caller, 64 connections, 256 callers on one connection.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use greenroom::Counter;
+use greenroom::sync::Barrier;
+use redis::aio::MultiplexedConnection;
+
+use crate::report::{Figure, Goal, Report, median};
+use crate::servers::Server;
+use crate::workload::{Round, closed_loop};
+
+/// Increments of a counter: latency of one caller, throughput of many.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The peer to run beside.
+    #[arg(long, value_enum)]
+    peer: Option<Peer>,
+
+    /// Rounds of each case, the two sides in turn.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+
+    /// Length of a round, in milliseconds.
+    #[arg(long, default_value_t = 1000)]
+    round_ms: u64,
+
+    /// Callers that meet at one barrier.
+    #[arg(long, default_value_t = 10_000)]
+    barrier: u32,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Peer {
+    /// Redis, persistence off, through the crate `redis`.
+    Redis,
+}
+
+/// A case: how many connections, and how many callers share each.
+struct Case {
+    name: &'static str,
+    connections: usize,
+    callers_each: usize,
+    goal: Goal,
+}
+
+const CASES: [Case; 3] = [
+    Case { name: "1 caller, median latency", connections: 1, callers_each: 1, goal: Goal::AtMost(1.15) },
+    Case { name: "64 connections, 1 caller each", connections: 64, callers_each: 1, goal: Goal::AtLeast(0.8) },
+    Case { name: "256 callers on 1 connection", connections: 1, callers_each: 256, goal: Goal::AtLeast(2.5) },
+];
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
+    // Both sides' clients run on one thread, so that the servers have the other core.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(measure(options))
+}
+
+async fn measure(options: &Options) -> anyhow::Result<Report> {
+    let node = Server::node().await?;
+    let redis = match options.peer {
+        Some(Peer::Redis) => Some(Server::redis().await?),
+        None => None,
+    };
+    let peer = redis.as_ref().map(|_| "Redis (redis-rs, persistence off)".to_owned());
+    let mut report = Report::new("micro", peer);
+    for case in &CASES {
+        report.figures.extend(measure_case(case, options, &node, redis.as_ref()).await?);
+    }
+    report.figures.push(barrier(options.barrier, &node).await?);
+    Ok(report)
+}
+
+async fn measure_case(
+    case: &Case,
+    options: &Options,
+    node: &Server,
+    redis: Option<&Server>,
+) -> anyhow::Result<Vec<Figure>> {
+    let time = Duration::from_millis(options.round_ms);
+    let mut counters = Vec::new();
+    for _ in 0..case.connections {
+        let client = node.client().await?;
+        counters.extend(vec![client.object(Counter::named("hits")); case.callers_each]);
+    }
+    let mut connections: Vec<MultiplexedConnection> = Vec::new();
+    if let Some(redis) = redis {
+        let client = redis::Client::open(format!("redis://{}/", redis.address))?;
+        for _ in 0..case.connections {
+            let connection = client.get_multiplexed_async_connection().await?;
+            connections.extend(vec![connection; case.callers_each]);
+        }
+    }
+    let (mut ours, mut theirs): (Vec<Round>, Vec<Round>) = (Vec::new(), Vec::new());
+    for round in 0..=options.rounds {
+        let one = closed_loop(counters.clone(), time, |counter| {
+            let call = counter.add_async(1);
+            async move { call.await.map(|_| ()).context("add") }
+        });
+        let one = one.await?;
+        let other = if redis.is_some() {
+            let loops = closed_loop(connections.clone(), time, |connection| {
+                let mut connection = connection.clone();
+                async move {
+                    let _: i64 = redis::cmd("INCR").arg("hits").query_async(&mut connection).await?;
+                    Ok(())
+                }
+            });
+            Some(loops.await?)
+        } else {
+            None
+        };
+        // The first round warms both sides up.
+        if round > 0 {
+            ours.push(one);
+            theirs.extend(other);
+        }
+    }
+    Ok(figures(case, &ours, &theirs))
+}
+
+fn figures(case: &Case, ours: &[Round], theirs: &[Round]) -> Vec<Figure> {
+    let of = |rounds: &[Round], value: fn(&Round) -> f64| rounds.iter().map(value).collect::<Vec<f64>>();
+    let figure = |name: String, unit: &'static str, goal: Goal, value: fn(&Round) -> f64| {
+        let (a, b) = (of(ours, value), of(theirs, value));
+        if b.is_empty() {
+            return Figure::alone(name, median(&a), unit, Goal::None);
+        }
+        let ratios: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a / b).collect();
+        Figure::ratio(name, median(&a), median(&b), median(&ratios), unit, goal)
+    };
+    let about_latency = matches!(case.goal, Goal::AtMost(_));
+    let (latency, throughput) = if about_latency { (case.goal, Goal::None) } else { (Goal::None, case.goal) };
+    vec![
+        figure(format!("{} p50", case.name), "µs", latency, Round::p50_us),
+        figure(format!("{} throughput", case.name), "/s", throughput, |round| round.throughput),
+    ]
+}
+
+/// That many callers in one process wait at one barrier; all are released.
+async fn barrier(callers: u32, node: &Server) -> anyhow::Result<Figure> {
+    let client = node.client().await?;
+    let gate = client.object(Barrier::named(format!("gate of {callers}"), callers));
+    let started = Instant::now();
+    let waits: Vec<_> = (0..callers).map(|_| tokio::spawn(gate.wait_async())).collect();
+    let mut leaders = 0;
+    for wait in waits {
+        leaders += u32::from(wait.await??.is_leader());
+    }
+    anyhow::ensure!(leaders == 1, "{leaders} leaders at the barrier");
+    let time = started.elapsed().as_secs_f64() * 1000.0;
+    Ok(Figure::alone(format!("{callers} callers through a barrier"), time, "ms", Goal::None))
+}
