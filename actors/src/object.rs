@@ -100,6 +100,10 @@ pub enum CreateError {
     Constructor(String),
 }
 
+/// Makes an object.
+pub type CreateFn = fn(Option<&[u8]>) -> Result<Box<dyn State>, CreateError>;
+/// Decodes a state.
+pub type DecodeFn = fn(&[u8]) -> Result<Box<dyn State>, postcard::Error>;
 type ReadFn = fn(&dyn Any, &[u8], &mut Turn) -> Result<Ran, ArgumentsError>;
 type WriteFn = fn(&mut dyn Any, &[u8], &mut Turn) -> Result<Ran, ArgumentsError>;
 type GuardFn = fn(&dyn Any, &[u8]) -> Result<bool, ArgumentsError>;
@@ -200,9 +204,9 @@ pub struct ObjectType {
     /// How objects are made.
     pub constructor: Constructor,
     /// Makes an object, from encoded constructor arguments if there are any.
-    pub create: fn(Option<&[u8]>) -> Result<Box<dyn State>, CreateError>,
+    pub create: CreateFn,
     /// Decodes a state.
-    pub decode: fn(&[u8]) -> Result<Box<dyn State>, postcard::Error>,
+    pub decode: DecodeFn,
     /// The methods that clients call; a method's number is its place here.
     pub methods: &'static [Method],
     /// The methods that receive replies of nested calls.

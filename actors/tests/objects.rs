@@ -177,7 +177,7 @@ fn an_average_moves_in_rounds() {
     let mut bench = Bench::new();
     let request = Request::made_with("a", &(vec![0.0, 0.0],));
     let mut call = |method: &str, arguments: &dyn Fn(&mut Bench, &str) -> CallId| arguments(&mut bench, method);
-    let add = call("add", &|bench, method| bench.send::<Average, _>(&request, method, &(vec![2.0, 4.0], 2_u64)));
+    let add = call("add", &|bench, method| bench.send::<Average, _>(&request, method, &(vec![6.0, 8.0], 2_u64)));
     let short = call("add", &|bench, method| bench.send::<Average, _>(&request, method, &(vec![2.0], 1_u64)));
     let advance = call("advance", &|bench, method| bench.send::<Average, _>(&request, method, &()));
     let mean = call("mean", &|bench, method| bench.send::<Average, _>(&request, method, &()));
@@ -185,6 +185,6 @@ fn an_average_moves_in_rounds() {
     assert!(bench.value::<Result<(), greenroom::objects::WrongLength>>(add).is_ok());
     assert!(bench.value::<Result<(), greenroom::objects::WrongLength>>(short).is_err());
     assert_eq!(bench.value::<f64>(advance), 5.0);
-    assert_eq!(bench.value::<Vec<f64>>(mean), [1.0, 2.0]);
+    assert_eq!(bench.value::<Vec<f64>>(mean), [3.0, 4.0]);
     assert_eq!(bench.value::<f64>(idle), 0.0);
 }

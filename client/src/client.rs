@@ -188,7 +188,7 @@ fn must_not_block() -> bool {
 
 #[cfg(feature = "embedded")]
 fn start_embedded() -> Result<greenroom_node::Node, ConnectError> {
-    let options = greenroom_node::NodeOptions::embedded();
+    let options = greenroom_node::NodeOptions::embedded().map_err(ConnectError::Embedded)?;
     greenroom_node::Node::start(options, None).map_err(|error| ConnectError::Embedded(error.to_string()))
 }
 

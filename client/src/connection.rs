@@ -282,10 +282,11 @@ impl Connection {
         done: &mut Vec<(oneshot::Sender<Event>, Event)>,
     ) -> bool {
         let mut farewell = false;
-        let mut state = self.lock();
+        // Decoded before the lock is taken, so that callers hardly ever wait for it.
+        let mut replies = Vec::with_capacity(frames.len());
         for frame in frames.drain(..) {
             match wire::decode(&frame) {
-                Ok(Frame::Reply(reply)) => state.answered(reply, shared, done),
+                Ok(Frame::Reply(reply)) => replies.push(reply),
                 Ok(Frame::Table(bytes)) => {
                     if let (Ok(table), Some(shared)) = (postcard::from_bytes::<SlotTable>(&bytes), shared.upgrade()) {
                         shared.learn(table);
@@ -296,6 +297,13 @@ impl Connection {
                     tracing::warn!(address = self.target.address, "the node sent a frame that does not belong here");
                 }
             }
+        }
+        let mut state = self.lock();
+        for reply in replies {
+            state.answered(reply, shared, done);
+        }
+        if let Stream::Open { outbox, .. } = &state.stream {
+            outbox.expect(done.len());
         }
         farewell
     }

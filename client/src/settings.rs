@@ -71,7 +71,7 @@ fn variable(name: &str) -> Option<String> {
 ///
 /// # Errors
 /// When an item has no port, or there is none.
-pub fn parse_nodes(list: &str) -> Result<Vec<String>, String> {
+pub(crate) fn parse_nodes(list: &str) -> Result<Vec<String>, String> {
     let nodes: Vec<String> =
         list.split(',').map(str::trim).filter(|node| !node.is_empty()).map(str::to_owned).collect();
     for node in &nodes {

@@ -71,15 +71,20 @@ pub struct NodeOptions {
 }
 
 impl NodeOptions {
-    /// The settings of a node inside another program: alone, on free ports of the loopback interface.
-    pub fn embedded() -> Self {
+    /// The settings of a node inside another program: alone, on free ports of the loopback interface, else as the
+    /// environment says.
+    ///
+    /// # Errors
+    /// When a variable cannot be read.
+    pub fn embedded() -> Result<Self, String> {
         #[derive(clap::Parser)]
         struct Parser {
             #[command(flatten)]
             options: NodeOptions,
         }
-        let parsed = <Parser as clap::Parser>::parse_from(["node", "--listen", "127.0.0.1:0"]);
-        Self { name: "embedded".to_owned(), members: None, advertise: None, ..parsed.options }
+        let parsed = <Parser as clap::Parser>::try_parse_from(["node", "--listen", "127.0.0.1:0"]);
+        let options = parsed.map_err(|error| error.to_string())?.options;
+        Ok(Self { name: "embedded".to_owned(), members: None, advertise: None, ..options })
     }
 
     pub(crate) fn limits(&self) -> Limits {

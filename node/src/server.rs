@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, Arbiter, System};
+use axum::serve::ListenerExt as _;
 use greenroom_actors::{DuplicateType, Incarnation, NodeId, NodeLayout, Registry, ShardId, SlotTable};
 use greenroom_rpc::proto::shard_server::ShardServer;
 use greenroom_rpc::{MESSAGE_BYTES_MAX, WINDOW_BYTES};
@@ -62,6 +63,10 @@ impl Node {
     /// When an address is taken, a setting cannot be, or two types have one name.
     pub fn start(options: NodeOptions, metrics: Option<PrometheusHandle>) -> Result<Self, NodeError> {
         let registry = Registry::collect()?;
+        // Shapes are worked out before any method runs.
+        for object_type in registry.iter() {
+            object_type.fingerprint();
+        }
         let (listeners, place) = prepare(options, registry)?;
         let (stop, stopped) = oneshot::channel();
         let at = Arc::clone(&place);
@@ -183,7 +188,15 @@ async fn serve(
     let service = ControlService { place: Arc::clone(&place), shards: shards.clone(), started: Instant::now() };
     let router = routes(service, metrics, Arc::clone(&stopping));
     match tokio::net::TcpListener::from_std(listeners.control) {
-        Ok(listener) => drop(actix_rt::spawn(async move { axum::serve(listener, router).await })),
+        Ok(listener) => {
+            let listener = listener.tap_io(|stream| {
+                // Without it an answer of two packets waits for the caller's delayed acknowledgement.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "a control connection keeps its delay");
+                }
+            });
+            drop(actix_rt::spawn(async move { axum::serve(listener, router).await }));
+        }
         Err(error) => tracing::error!(%error, "the control port cannot be served"),
     }
     tracing::info!(node = place.options.name, shards = shards.len(), incarnation = place.incarnation().0, "ready");

@@ -11,6 +11,7 @@ use actix::Addr;
 use bytes::Bytes;
 use futures_core::Stream;
 use greenroom_actors::wire::{self, Frame, Hello, HelloRefusal, Welcome};
+use greenroom_rpc::framing::{ReceiveError, receive};
 use greenroom_rpc::proto::Batch;
 use greenroom_rpc::proto::shard_server::Shard as ShardService;
 use greenroom_rpc::{Inbox, Outbox, OutboxStream};
@@ -48,7 +49,7 @@ impl ShardService for StreamServer {
             outbox: Arc::clone(&outbox),
         };
         tokio::spawn(reader.run(request.into_inner()));
-        Ok(Response::new(ReplyStream(OutboxStream(outbox))))
+        Ok(Response::new(ReplyStream(OutboxStream::new(outbox))))
     }
 }
 
@@ -84,8 +85,7 @@ impl Reader {
         let mut frames = Vec::new();
         let mut greeted = false;
         loop {
-            let Ok(Some(batch)) = messages.message().await else { return Ok(()) };
-            let taken = self.inbox.take(batch.frames, &mut frames);
+            let received = receive(messages, &mut self.inbox, &mut frames).await;
             if !greeted && !frames.is_empty() {
                 let first = frames.remove(0);
                 if !self.greet(&first).await {
@@ -98,9 +98,11 @@ impl Reader {
                 // Waiting for the shard is what holds a client back that sends more than the shard can do.
                 self.shard.send(batch).await.map_err(|error| error.to_string())?;
             }
-            taken.map_err(|error| error.to_string())?;
-            if self.outbox.is_closed() {
-                return Ok(());
+            match received {
+                Ok(true) if !self.outbox.is_closed() => {}
+                // A client that hangs up in the midst of it has simply gone.
+                Ok(_) | Err(ReceiveError::Transport(_)) => return Ok(()),
+                Err(ReceiveError::Frame(error)) => return Err(error.to_string()),
             }
         }
     }

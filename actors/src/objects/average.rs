@@ -32,6 +32,8 @@ impl fmt::Display for WrongLength {
     }
 }
 
+impl std::error::Error for WrongLength {}
+
 #[object]
 impl Average {
     /// An average whose first mean is `mean`.
@@ -56,18 +58,18 @@ impl Average {
         self.mean.clone()
     }
 
-    /// Ends the round: its mean becomes the mean. Returns the square of how far it moved; without any vector it stays.
+    /// Ends the round: its mean becomes the mean. Returns how far that is from the last one; without any vector it stays.
     pub fn advance(&mut self) -> f64 {
         if self.count == 0 {
             return 0.0;
         }
-        let mut moved = 0.0;
+        let mut square = 0.0;
         for (mean, sum) in self.mean.iter_mut().zip(&mut self.sum) {
             let new = std::mem::take(sum) / self.count as f64;
-            moved += (new - *mean) * (new - *mean);
+            square += (new - *mean) * (new - *mean);
             *mean = new;
         }
         self.count = 0;
-        moved
+        square.sqrt()
     }
 }

@@ -54,6 +54,8 @@ impl fmt::Display for Superseded {
     }
 }
 
+impl std::error::Error for Superseded {}
+
 #[object]
 impl MutexObject {
     /// A lock over a value of the type with that fingerprint.

@@ -28,6 +28,8 @@ impl fmt::Display for AlreadySet {
     }
 }
 
+impl std::error::Error for AlreadySet {}
+
 #[object]
 impl PromiseObject {
     /// A promise of a value of the type with that fingerprint.

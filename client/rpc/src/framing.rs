@@ -4,11 +4,19 @@
 //! pieces, each a frame of its own of kind 0, so that it does not hold up the small ones.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures_core::Stream;
+
+use crate::proto::Batch;
 
 /// A frame above this size is sent in pieces of this size.
 pub const CHUNK_BYTES: usize = 64 << 10;
+/// Frames that are worked on together: fewer would cost a system call each, more would leave the peer idle meanwhile.
+pub const GATHER_FRAMES: usize = 64;
 /// Large frames that may be on their way at once on one stream.
 pub const TRANSFERS_MAX: usize = 64;
 
@@ -114,5 +122,45 @@ impl Inbox {
             out.push(whole.freeze());
         }
         Ok(())
+    }
+}
+
+/// Receives what has come on a stream: waits for one batch, and takes those that are there already with it.
+///
+/// Returns whether the stream goes on, or the transport's error. What goes wrong after the first batch shows at the next call.
+///
+/// # Errors
+/// The transport's, or that what came is not as agreed; frames before it are in `frames`.
+pub async fn receive<E>(
+    stream: &mut (impl Stream<Item = Result<Batch, E>> + Unpin),
+    inbox: &mut Inbox,
+    frames: &mut Vec<Bytes>,
+) -> Result<bool, ReceiveError<E>> {
+    let Some(first) = poll_fn(|context| Pin::new(&mut *stream).poll_next(context)).await else { return Ok(false) };
+    inbox.take(first.map_err(ReceiveError::Transport)?.frames, frames)?;
+    while frames.len() < GATHER_FRAMES {
+        let ready = poll_fn(|context| Poll::Ready(Pin::new(&mut *stream).poll_next(context))).await;
+        match ready {
+            Poll::Ready(Some(Ok(batch))) => inbox.take(batch.frames, frames)?,
+            Poll::Ready(Some(Err(error))) => return Err(ReceiveError::Transport(error)),
+            Poll::Ready(None) => return Ok(false),
+            Poll::Pending => break,
+        }
+    }
+    Ok(true)
+}
+
+/// Why nothing more can be received.
+#[derive(Debug)]
+pub enum ReceiveError<E> {
+    /// The connection broke.
+    Transport(E),
+    /// What came is not as agreed.
+    Frame(FrameError),
+}
+
+impl<E> From<FrameError> for ReceiveError<E> {
+    fn from(error: FrameError) -> Self {
+        Self::Frame(error)
     }
 }

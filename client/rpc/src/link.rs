@@ -9,7 +9,7 @@ use greenroom_actors::{NodeLayout, SlotTable};
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::framing::{FrameError, Inbox};
+use crate::framing::{Inbox, ReceiveError, receive};
 use crate::outbox::{Outbox, OutboxStream};
 use crate::proto::control_client::ControlClient;
 use crate::proto::shard_client::ShardClient;
@@ -79,15 +79,15 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// Waits for the next batch and appends its frames to `frames`; `false` at the stream's end.
+    /// Waits for frames and appends what there is to `frames`; `false` at the stream's end.
     ///
     /// # Errors
     /// When the connection breaks or what arrives is not as agreed.
     pub async fn next(&mut self, frames: &mut Vec<Bytes>) -> Result<bool, LinkError> {
-        let message = self.stream.message().await.map_err(|status| unreachable(&self.address, status.message()))?;
-        let Some(batch) = message else { return Ok(false) };
-        self.inbox.take(batch.frames, frames).map_err(|error: FrameError| protocol(&self.address, &error))?;
-        Ok(true)
+        receive(&mut self.stream, &mut self.inbox, frames).await.map_err(|error| match error {
+            ReceiveError::Transport(status) => unreachable(&self.address, status.message()),
+            ReceiveError::Frame(error) => protocol(&self.address, &error),
+        })
     }
 }
 
@@ -150,14 +150,13 @@ async fn open_patiently(address: &str, hello: &Hello, timeout: Duration) -> Resu
     let mut client = ShardClient::new(channel)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let response = client.calls(OutboxStream(Arc::clone(&outbox))).await;
+    let response = client.calls(OutboxStream::new(Arc::clone(&outbox))).await;
     let stream = response.map_err(|status| protocol(address, &status.message()))?.into_inner();
     let mut inbound = Inbound { address: address.to_owned(), stream, inbox: Inbox::new(crate::FRAME_BYTES_MAX) };
     let mut frames = Vec::new();
-    while frames.is_empty() {
-        if !inbound.next(&mut frames).await? {
-            return Err(protocol(address, &"the stream ended before it began"));
-        }
+    while frames.is_empty() && inbound.next(&mut frames).await? {}
+    if frames.is_empty() {
+        return Err(protocol(address, &"the stream ended before it began"));
     }
     match wire::decode(&frames[0]) {
         Ok(Frame::Welcome(Welcome::Open { now_ms, frame_bytes_max, .. })) => {

@@ -8,13 +8,11 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 
-use crate::framing::{self, CHUNK_BYTES};
+use crate::framing::{self, CHUNK_BYTES, GATHER_FRAMES};
 use crate::proto::Batch;
 
 /// A batch is closed at about this size, and the next one begun.
 const BATCH_BYTES: usize = 256 << 10;
-/// A batch is closed at this many frames: while the peer works on one, the next is made, and both sides are busy.
-const BATCH_FRAMES: u32 = 64;
 
 /// Why a frame was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +46,8 @@ struct State {
     large: VecDeque<(u32, Bytes)>,
     large_bytes: usize,
     next_transfer: u32,
+    /// Frames that will probably follow at once: their callers have just been answered.
+    expected: u32,
     waker: Option<Waker>,
     closed: bool,
 }
@@ -67,6 +67,7 @@ impl Outbox {
         if state.closed {
             return Err(PushError::Closed);
         }
+        state.expected = state.expected.saturating_sub(1);
         let start = state.tail.len();
         let length = framing::append(&mut state.tail, encode);
         if length > CHUNK_BYTES {
@@ -80,7 +81,7 @@ impl Outbox {
             state.large.push_back((transfer, frame));
         } else {
             state.tail_frames += 1;
-            if state.tail.len() >= BATCH_BYTES || state.tail_frames >= BATCH_FRAMES {
+            if state.tail.len() >= BATCH_BYTES || state.tail_frames as usize >= GATHER_FRAMES {
                 state.tail_frames = 0;
                 let batch = state.tail.split().freeze();
                 state.full_bytes += batch.len();
@@ -96,6 +97,11 @@ impl Outbox {
             waker.wake();
         }
         if closed { Err(PushError::Full) } else { Ok(()) }
+    }
+
+    /// That many callers have just been answered, and will probably call again at once: the next batch may wait for them.
+    pub fn expect(&self, frames: usize) {
+        self.lock().expected = u32::try_from(frames).unwrap_or(u32::MAX);
     }
 
     /// Lets what is queued leave, and then ends the stream.
@@ -148,11 +154,46 @@ impl State {
 
 /// The stream that empties an [`Outbox`].
 #[derive(Debug)]
-pub struct OutboxStream(pub Arc<Outbox>);
+pub struct OutboxStream {
+    outbox: Arc<Outbox>,
+    /// Frames in the batch when the stream last stood back for those that are expected, and how often it did in vain.
+    seen: u32,
+    in_vain: u32,
+}
+
+/// How often the stream stands back without a new frame before it sends what there is.
+const IN_VAIN_MAX: u32 = 32;
 
 impl OutboxStream {
-    fn poll_batch(&self, context: &Context<'_>) -> Poll<Option<Batch>> {
-        let mut state = self.0.lock();
+    /// The stream of that outbox.
+    pub fn new(outbox: Arc<Outbox>) -> Self {
+        Self { outbox, seen: 0, in_vain: 0 }
+    }
+
+    /// Whether to let other tasks go first, so that their frames leave with those that are there.
+    ///
+    /// Only frames that are expected are waited for, and only as long as they keep coming: nothing waits for a timer.
+    fn stands_back(&mut self, state: &mut State) -> bool {
+        if state.expected == 0 || state.tail_frames == 0 || !state.full.is_empty() {
+            return false;
+        }
+        self.in_vain = if self.seen == state.tail_frames { self.in_vain + 1 } else { 0 };
+        self.seen = state.tail_frames;
+        if self.in_vain > IN_VAIN_MAX {
+            state.expected = 0;
+        }
+        state.expected > 0
+    }
+
+    fn poll_batch(&mut self, context: &Context<'_>) -> Poll<Option<Batch>> {
+        let outbox = Arc::clone(&self.outbox);
+        let mut state = outbox.lock();
+        if self.stands_back(&mut state) {
+            drop(state);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        (self.seen, self.in_vain) = (0, 0);
         if let Some(batch) = state.next() {
             return Poll::Ready(Some(batch));
         }
@@ -169,13 +210,13 @@ impl OutboxStream {
 impl Stream for OutboxStream {
     type Item = Batch;
 
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Batch>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Batch>> {
         self.poll_batch(context)
     }
 }
 
 impl Drop for OutboxStream {
     fn drop(&mut self) {
-        self.0.lock().closed = true;
+        self.outbox.lock().closed = true;
     }
 }

@@ -11,9 +11,9 @@ pub(super) fn line(text: impl Display) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
-/// Prints a line about what goes on.
+/// Prints a line about what goes on, in one piece: others may write to the same terminal.
 pub(super) fn note(text: impl Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
 /// Says what went wrong.

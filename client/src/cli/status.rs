@@ -119,7 +119,7 @@ async fn find_table(seeds: &[String]) -> Result<SlotTable, Failure> {
             Err(error) => faults.push(error.to_string()),
         }
     }
-    Err(Failure::Failed(super::no_cluster(&faults.join("; "))))
+    Err(Failure::Failed(super::no_cluster(faults.join("; "))))
 }
 
 async fn ask(address: String) -> Result<StatusReply, String> {

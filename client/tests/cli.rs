@@ -1,0 +1,278 @@
+//! The command `greenroom`, as a person and a script use it.
+
+#[path = "external/support/mod.rs"]
+#[allow(dead_code, reason = "each test uses a part")]
+mod support;
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use support::{Running, Said, command, free_ports, is_free, ports, run, signal, until};
+
+const GREENROOM: &str = env!("CARGO_BIN_EXE_greenroom");
+/// The ports of a node with two shards.
+const NODE_PORTS: u16 = 3;
+
+/// A cluster of three nodes with two shards each.
+struct Dev {
+    process: Running,
+    cluster: String,
+}
+
+impl Dev {
+    fn start() -> Self {
+        let mut process =
+            Running::start(command(GREENROOM).args(["dev", "--nodes", "3", "--shards", "2", "--port", "0"]));
+        let cluster = process.line("export GREENROOM_CLUSTER=");
+        Self { process, cluster }
+    }
+
+    fn tool(&self, words: &[&str]) -> Command {
+        let mut tool = command(GREENROOM);
+        tool.args(words).env("GREENROOM_CLUSTER", &self.cluster);
+        tool
+    }
+
+    fn say(&self, words: &[&str]) -> Said {
+        run(&mut self.tool(words))
+    }
+
+    /// Runs the tool, which must succeed, and returns what it prints without the line's end.
+    fn ask(&self, words: &[&str]) -> String {
+        let said = self.say(words);
+        assert_eq!(said.status, Some(0), "{words:?}: {said:?}");
+        said.out.trim_end_matches('\n').to_owned()
+    }
+
+    fn status(&self) -> Value {
+        serde_json::from_str(&self.ask(&["status", "--json"])).expect("prints JSON")
+    }
+
+    fn all_ports(&self) -> impl Iterator<Item = u16> {
+        ports(&self.cluster).into_iter().flat_map(|port| port..port + NODE_PORTS)
+    }
+}
+
+#[test]
+fn status_shows_all_nodes_and_the_slots_spread_over_all_shards() {
+    let dev = Dev::start();
+    let status = dev.status();
+    assert_eq!(status["cluster"]["nodes_up"], 3);
+    let nodes = status["nodes"].as_array().expect("is a list");
+    let names: Vec<_> = nodes.iter().map(|node| node["name"].as_str().expect("has a name")).collect();
+    assert_eq!(names, ["n1", "n2", "n3"]);
+    let mut n_slots = 0;
+    for node in nodes {
+        assert_eq!(node["state"], "up");
+        let shards = node["shards"].as_array().expect("is a list");
+        assert_eq!(shards.len(), 2);
+        for shard in shards {
+            let slots = shard["slots"].as_u64().expect("is a number");
+            assert!(slots > 1024 / 6 / 3, "{shard}");
+            n_slots += slots;
+        }
+    }
+    assert_eq!(n_slots, 1024);
+    assert_eq!(status["totals"]["slots"], 1024);
+
+    let text = dev.ask(&["status"]);
+    assert!(text.starts_with("3 of 3 nodes are up; 1024 slots\n"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("  up  ")).count(), 6, "{text}");
+}
+
+#[test]
+fn objects_of_one_type_lie_on_all_shards() {
+    let dev = Dev::start();
+    let n_objects = |status: &Value| {
+        let shards = status["nodes"].as_array().into_iter().flatten().flat_map(|node| node["shards"].as_array());
+        shards.flatten().map(|shard| shard["objects"].as_u64().unwrap_or(0)).collect::<Vec<_>>()
+    };
+    for key in 0..200 {
+        dev.ask(&["call", &format!("Counter/{key}"), "increment"]);
+        if n_objects(&dev.status()).iter().all(|&count| count > 0) {
+            return;
+        }
+    }
+    panic!("some shard has no object: {:?}", n_objects(&dev.status()));
+}
+
+#[test]
+fn calls_reach_objects_by_type_and_key() {
+    let dev = Dev::start();
+    assert_eq!(dev.ask(&["call", "Counter/hits", "add", "5"]), "5");
+    assert_eq!(dev.ask(&["call", "Counter/hits", "add", "5"]), "10");
+    assert_eq!(dev.ask(&["call", "Counter/hits", "add", "-3"]), "7");
+    assert_eq!(dev.ask(&["call", "Counter/hits/of/today", "add", "1", "--json"]), "1");
+    assert_eq!(dev.ask(&["call", "Counter/hits", "get", "--job", "other"]), "0");
+    assert_eq!(dev.ask(&["call", "Counter/hits", "get"]), "7");
+
+    assert_eq!(dev.ask(&["call", "Barrier/b", "parties", "--new", "[3]"]), "3");
+    assert_eq!(dev.ask(&["call", "Barrier/b", "parties"]), "3");
+
+    assert_eq!(dev.ask(&["call", "Promise/p", "set", "text", "--new", "[1]"]), "", "nothing is returned");
+    assert_eq!(dev.ask(&["call", "Promise/q", "set", "[1, 2]", "--new", "[1]", "--json"]), "null");
+    let value: Value = serde_json::from_str(&dev.ask(&["call", "Promise/q", "get"])).expect("prints JSON");
+    assert_eq!(value, json!([1, 2]));
+}
+
+#[test]
+fn a_call_that_makes_no_sense_is_told_what_would() {
+    let cases: [(&[&str], &str); 9] = [
+        (&["Centroid/c", "mean"], "no object type `Centroid`; it has "),
+        (&["Centroid/c", "mean"], "my-app greenroom call"),
+        (&["Counter", "get"], "TYPE/KEY"),
+        (&["Counter/c", "bump"], "no method `bump`; it has\n  add(i64) -> i64\n"),
+        (&["Counter/c", "add"], "do not fit `add(i64) -> i64`: there are none"),
+        (&["Counter/c", "add", "five"], "do not fit `add(i64) -> i64`: invalid type: string \"five\", expected i64"),
+        (&["Counter/c", "get", "1"], "do not fit `get() -> i64`: it takes none"),
+        (&["Barrier/b", "wait", "--new", "3"], "JSON array"),
+        (&["Barrier/b", "wait", "--new", "[\"x\"]"], "do not fit `Barrier::new(u32)`"),
+    ];
+    for (words, part) in cases {
+        let said = run(command(GREENROOM).arg("call").args(words));
+        assert_eq!(said.status, Some(2), "{said:?}");
+        assert!(said.err.contains(part), "{words:?}: {said:?}");
+        assert_eq!(said.out, "");
+    }
+}
+
+#[test]
+fn a_call_that_fails_says_whether_it_was_applied() {
+    let dev = Dev::start();
+    let cases: [(&[&str], &str, &str); 5] = [
+        (&["Barrier/none", "parties"], "--new '[…]' gives those of `new(u32)`", "applied: no"),
+        (&["Barrier/none", "parties", "--new", "[0]"], "at least one party", "applied: no"),
+        (&["Counter/", "get"], "the key is empty", "applied: no"),
+        (&["Promise/p", "get", "--new", "[1]", "--timeout-ms", "500"], "its deadline", "applied: no"),
+        (
+            &["Mutex/m", "unlock", "1", "null", "--new", "[1, []]"],
+            "`unlock` returned an error: {\"fence\":1}",
+            "applied: yes",
+        ),
+    ];
+    for (words, part, applied) in cases {
+        let said = dev.say(&[&["call"], words].concat());
+        assert_eq!(said.status, Some(1), "{said:?}");
+        assert!(said.err.contains(part) && said.err.contains(applied), "{words:?}: {said:?}");
+        assert_eq!(said.out, "");
+    }
+
+    let said = dev.say(&["call", "Mutex/m", "unlock", "1", "null", "--json"]);
+    assert_eq!(said.status, Some(1), "{said:?}");
+    let failure: Value = serde_json::from_str(&said.out).expect("prints JSON");
+    assert_eq!((&failure["applied"], &failure["method_error"]), (&json!(true), &json!({ "fence": 1 })));
+}
+
+#[test]
+fn a_cluster_that_is_not_there_is_an_error() {
+    let nowhere = format!("127.0.0.1:{}", free_ports(1));
+    for words in [["status", "--json"].as_slice(), &["call", "Counter/c", "get"]] {
+        let said = run(command(GREENROOM).args(words).args(["--cluster", &nowhere]));
+        assert_eq!(said.status, Some(1), "{said:?}");
+        assert!(said.err.contains(&nowhere) && said.err.contains("`dev` starts one"), "{said:?}");
+    }
+}
+
+#[test]
+fn an_interrupted_call_no_longer_waits() {
+    let dev = Dev::start();
+    let waiting = || dev.ask(&["call", "Barrier/b", "waiting", "--new", "[2]"]);
+    let mut call = Running::start(&mut dev.tool(&["call", "Barrier/b", "wait", "--new", "[2]"]));
+    until("the call waits", || waiting() == "1");
+    call.signal("INT");
+    let (status, errors) = call.end();
+    assert_eq!(status.code(), Some(130), "{errors}");
+    until("the seat is free", || waiting() == "0");
+}
+
+#[test]
+fn sigterm_to_dev_ends_all_nodes() {
+    let mut dev = Dev::start();
+    assert!(dev.all_ports().all(|port| !is_free(port)));
+    dev.process.signal("TERM");
+    let (status, errors) = dev.process.end();
+    assert_eq!(status.code(), Some(0), "{errors}");
+    until("all ports are free", || dev.all_ports().all(is_free));
+}
+
+#[test]
+fn nodes_end_with_a_dev_that_is_killed() {
+    let dev = Dev::start();
+    dev.process.signal("KILL");
+    until("all ports are free", || dev.all_ports().all(is_free));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_dead_node_is_reported_and_the_others_go_on() {
+    let mut dev = Dev::start();
+    let id = dev.process.id();
+    let nodes = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).expect("can be read");
+    let first = nodes.split_whitespace().next().expect("has children").parse().expect("is a number");
+    signal(first, "KILL");
+    until("the node is down", || dev.status()["cluster"]["nodes_up"] == 2);
+    let status = dev.status();
+    let is_down = |node: &&Value| node["state"] == "down" && node["reason"].is_string();
+    assert_eq!(status["nodes"].as_array().into_iter().flatten().filter(is_down).count(), 1, "{status}");
+    assert!(dev.ask(&["status"]).contains(" is down: cannot reach "));
+
+    dev.process.signal("TERM");
+    let (ended, errors) = dev.process.end();
+    assert_eq!(ended.code(), Some(0));
+    assert!(errors.contains("has ended (signal: 9 (SIGKILL)); nodes left: 2"), "{errors}");
+}
+
+#[test]
+fn a_taken_port_is_an_error_and_nothing_is_left() {
+    let first = free_ports(23);
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, first + 11)).expect("is free");
+    let said = run(command(GREENROOM).args(["dev", "--nodes", "3", "--shards", "2", "--port", &first.to_string()]));
+    assert_eq!(said.status, Some(1), "{said:?}");
+    assert!(said.err.contains(&format!("127.0.0.1:{}", first + 11)) && said.err.contains("--port"), "{said:?}");
+    drop(taken);
+    until("all ports are free", || (first..first + 23).all(is_free));
+}
+
+#[test]
+fn nodes_that_cannot_start_leave_nothing_behind() {
+    let first = free_ports(23);
+    let mut dev = command(GREENROOM);
+    dev.args(["dev", "--nodes", "3", "--shards", "2", "--port", &first.to_string()]);
+    let said = run(dev.env("GREENROOM_SLOTS", "1"));
+    assert_eq!(said.status, Some(1), "{said:?}");
+    assert!(said.err.contains("1 slots for 2 shards") && said.err.contains("could not be started"), "{said:?}");
+    until("all ports are free", || (first..first + 23).all(is_free));
+}
+
+#[test]
+fn a_node_that_is_told_twice_stops_at_once() {
+    let listen = format!("127.0.0.1:{}", free_ports(NODE_PORTS));
+    let mut node =
+        Running::start(command(GREENROOM).args(["node", "--shards", "2", "--drain-ms", "600000", "--listen", &listen]));
+    assert_eq!(node.line("ready: "), format!("n1 at {listen}, 2 shards"));
+    let words = ["call", "Barrier/b", "wait", "--new", "[2]", "--cluster", &listen];
+    let _waits = Running::start(command(GREENROOM).args(words));
+    let waiting =
+        || run(command(GREENROOM).args(["call", "Barrier/b", "waiting", "--new", "[2]", "--cluster", &listen])).out;
+    until("the call waits", || waiting() == "1\n");
+    // Two signals that meet are one.
+    until("the node stops", || {
+        node.signal("TERM");
+        node.has_ended()
+    });
+    let (status, _) = node.end();
+    assert!(matches!(status.code(), Some(0 | 130)), "{status}");
+}
+
+#[test]
+fn types_lists_what_there_is_to_call() {
+    let text = run(command(GREENROOM).arg("types")).out;
+    assert!(text.contains("Counter\n  add(i64) -> i64\n"), "{text}");
+    let types: Value =
+        serde_json::from_str(&run(command(GREENROOM).args(["types", "--json"])).out).expect("prints JSON");
+    let barrier = types.as_array().into_iter().flatten().find(|one| one["name"] == "Barrier").expect("is built in");
+    assert_eq!(barrier["constructor"], "(u32)");
+    let wait = barrier["methods"].as_array().into_iter().flatten().find(|method| method["name"] == "wait");
+    assert_eq!(wait.expect("is a method")["parks"], true);
+}
