@@ -232,9 +232,10 @@ impl Fault {
             Self::Panicked { method, message } => Error::Panicked { object, method, message },
             Self::Abandoned => Error::Abandoned { object },
             Self::ObjectLost => Error::ObjectLost { object },
-            Self::ReplyTooLarge { bytes } => {
-                Error::Reply { object, why: format!("it has {bytes} bytes, more than a frame may have; ask for it in parts") }
-            }
+            Self::ReplyTooLarge { bytes } => Error::Reply {
+                object,
+                why: format!("it has {bytes} bytes, more than a frame may have; ask for it in parts"),
+            },
             Self::Unknown { why } => Error::Unknown { object, call, why },
         }
     }

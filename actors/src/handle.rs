@@ -331,7 +331,6 @@ impl RawHandle {
         };
         found.map_err(|why| Error::NotSent { object: self.name(), why })
     }
-
 }
 
 fn decode<T, E>(object_type: &ObjectType, key: &KeyText, body: &[u8]) -> Result<T, Error<E>>

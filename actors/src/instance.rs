@@ -84,7 +84,9 @@ impl Instance {
 
     /// Whether nothing is left that would have to be kept.
     pub fn is_vacant(&self) -> bool {
-        self.state.is_none() && self.parked.is_empty() && self.extras.as_ref().is_none_or(|extras| extras.nested.is_idle())
+        self.state.is_none()
+            && self.parked.is_empty()
+            && self.extras.as_ref().is_none_or(|extras| extras.nested.is_idle())
     }
 
     /// The object's type.
@@ -124,9 +126,12 @@ impl Instance {
         match &entry.kind {
             EntryKind::Call(call) if call.method >= SYSTEM_METHODS_FROM => self.apply_system(entry.stamp, call, out),
             EntryKind::Call(call) => self.apply_call(entry.stamp, call, scratch, out),
-            EntryKind::Cancel { call, waiter, why } => self.apply_cancel(entry.stamp, *call, *waiter, *why, scratch, out),
+            EntryKind::Cancel { call, waiter, why } => {
+                self.apply_cancel(entry.stamp, *call, *waiter, *why, scratch, out)
+            }
             EntryKind::Then { lane, sequence, result } => {
-                let Some(pending) = self.extras.as_mut().and_then(|extras| extras.nested.finish(*lane, *sequence)) else {
+                let Some(pending) = self.extras.as_mut().and_then(|extras| extras.nested.finish(*lane, *sequence))
+                else {
                     return;
                 };
                 let mut turn = Turn::new(entry.stamp, pending.parent, pending.owner);
@@ -147,7 +152,9 @@ impl Instance {
 
     fn apply_call(&mut self, stamp: Stamp, call: &CallEntry, scratch: &mut Vec<u8>, out: &mut Outcomes) {
         if self.lost {
-            return out.answers.push((call.call, Answer { applied: false, index: stamp.index, result: Err(Fault::ObjectLost) }));
+            return out
+                .answers
+                .push((call.call, Answer { applied: false, index: stamp.index, result: Err(Fault::ObjectLost) }));
         }
         if let Err(refusal) = self.ensure(&call.construction) {
             return out.refuse(call.call, refusal);
@@ -167,9 +174,8 @@ impl Instance {
         let mut turn = Turn::new(stamp, call.call, call.owner);
         let step = match method.run {
             Run::Read(run) => self.step_read(&mut turn, |state, turn| run(state, &call.arguments, turn)),
-            Run::Write(run) => self.step(stamp, &mut turn, parked.as_ref(), scratch, out, |state, turn| {
-                run(state, &call.arguments, turn)
-            }),
+            Run::Write(run) => self
+                .step(stamp, &mut turn, parked.as_ref(), scratch, out, |state, turn| run(state, &call.arguments, turn)),
         };
         let is_read = matches!(method.run, Run::Read(_));
         match step {
@@ -239,7 +245,8 @@ impl Instance {
     /// Removes the object; returns whether it was there. Its waiters learn that it is gone.
     fn remove(&mut self, stamp: Stamp, out: &mut Outcomes) -> bool {
         for (_, parked) in std::mem::take(&mut self.parked) {
-            out.answers.push((parked.call, Answer { applied: true, index: stamp.index, result: Err(Fault::ObjectLost) }));
+            out.answers
+                .push((parked.call, Answer { applied: true, index: stamp.index, result: Err(Fault::ObjectLost) }));
         }
         if let Some(extras) = &mut self.extras {
             extras.queues.clear();
@@ -293,7 +300,8 @@ impl Instance {
     }
 
     fn apply_owner_gone(&mut self, stamp: Stamp, owner: Owner, scratch: &mut Vec<u8>, out: &mut Outcomes) {
-        let gone: Vec<WaiterId> = self.parked.iter().filter(|(_, parked)| parked.owner == owner).map(|(id, _)| *id).collect();
+        let gone: Vec<WaiterId> =
+            self.parked.iter().filter(|(_, parked)| parked.owner == owner).map(|(id, _)| *id).collect();
         for waiter in gone {
             if let Some(parked) = self.parked.remove(&waiter) {
                 self.unqueue(waiter);
@@ -317,9 +325,14 @@ impl Instance {
         if self.rollback.is_poisoned(WaiterId(stamp.index.0)) {
             return Ok(true);
         }
-        let somebody_waits =
-            self.extras.as_ref().and_then(|extras| extras.queues.get(&call.method)).is_some_and(|queue| !queue.is_empty());
-        let open = self.evaluate(method, &call.arguments).map_err(|why| Refusal::Arguments { method: method.name.to_owned(), why })?;
+        let somebody_waits = self
+            .extras
+            .as_ref()
+            .and_then(|extras| extras.queues.get(&call.method))
+            .is_some_and(|queue| !queue.is_empty());
+        let open = self
+            .evaluate(method, &call.arguments)
+            .map_err(|why| Refusal::Arguments { method: method.name.to_owned(), why })?;
         Ok(open && !somebody_waits)
     }
 
@@ -379,7 +392,8 @@ impl Instance {
 
     /// Takes the first call, in the order of method numbers, that waits at the head of its queue with a true guard.
     fn next_free(&mut self) -> Option<(u16, QueuedCall)> {
-        let heads = self.extras.as_ref()?.queues.iter().filter_map(|(&number, queue)| Some((number, queue.front()?.clone())));
+        let heads =
+            self.extras.as_ref()?.queues.iter().filter_map(|(&number, queue)| Some((number, queue.front()?.clone())));
         for (number, head) in heads.collect::<Vec<_>>() {
             let method = &self.object_type.methods[usize::from(number)];
             if self.rollback.is_poisoned(head.waiter) || self.evaluate(method, &head.arguments).unwrap_or(true) {

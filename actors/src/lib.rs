@@ -34,8 +34,8 @@ pub use handle::{
 pub use ids::*;
 pub use instance::{Instance, NESTED_TIMEOUT_MS};
 pub use object::{
-    Access, ArgumentsError, Constructor, Continuation, CreateError, DuplicateType, Handle, Hooks, Method, Object,
-    ObjectHandle, ObjectType, Ran, Registration, Registry, Run, ShapeCell, State,
+    Access, ArgumentsError, Constructor, Continuation, CreateError, CreateFn, DecodeFn, DuplicateType, Handle, Hooks,
+    Method, Object, ObjectHandle, ObjectType, Ran, Registration, Registry, Run, ShapeCell, State,
 };
 pub use objects_table::{ObjectEntry, ObjectName, ObjectNumber, ObjectTable};
 pub use replies::{Admission, Answer, LANES_MAX, LanePool, ReplyTable};

@@ -42,7 +42,8 @@ impl NestedTable {
             self.lanes.push(None);
         }
         let (parent, owner) = (turn.call_id(), turn.owner());
-        self.lanes[free] = Some(PendingCall { sequence, then, context, deadline_ms, parent, owner, chain: chain.into() });
+        self.lanes[free] =
+            Some(PendingCall { sequence, then, context, deadline_ms, parent, owner, chain: chain.into() });
         (Lane(u32::try_from(free).unwrap_or(u32::MAX)), sequence)
     }
 

@@ -23,6 +23,10 @@ pub struct ObjectEntry {
     instance: SharedInstance,
     /// Entries that are committed and not yet applied.
     queued: u32,
+    /// Calls that waited in the object after the last entry.
+    parked: u32,
+    /// Whether the object existed after the last entry.
+    exists: bool,
 }
 
 impl ObjectEntry {
@@ -63,6 +67,8 @@ pub struct ObjectTable {
     entries: Vec<Option<ObjectEntry>>,
     free: Vec<ObjectNumber>,
     by_hash: HashTable<(u64, ObjectNumber)>,
+    n_existing: u64,
+    n_parked: u64,
 }
 
 /// What names an object, with its hash.
@@ -84,9 +90,8 @@ impl ObjectTable {
         let same = |entry: &ObjectEntry| {
             entry.job == name.job && *entry.key == *name.key && std::ptr::eq(entry.object_type, name.object_type)
         };
-        let found = self.by_hash.find(name.hash, |&(hash, object)| {
-            hash == name.hash && self.get(object).is_some_and(same)
-        });
+        let found =
+            self.by_hash.find(name.hash, |&(hash, object)| hash == name.hash && self.get(object).is_some_and(same));
         found.map(|&(_, object)| object)
     }
 
@@ -97,7 +102,8 @@ impl ObjectTable {
         }
         let ObjectName { hash, job, object_type, key } = name;
         let instance = Rc::new(RefCell::new(Instance::vacant(object_type, hash)));
-        let entry = ObjectEntry { hash, job, object_type, key: key.into(), instance, queued: 0 };
+        let entry =
+            ObjectEntry { hash, job, object_type, key: key.into(), instance, queued: 0, parked: 0, exists: false };
         let object = self.free.pop().unwrap_or_else(|| {
             self.entries.push(None);
             u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
@@ -142,16 +148,26 @@ impl ObjectTable {
         true
     }
 
+    /// How many objects of the table exist; the others have been deleted, or never made.
+    pub fn n_existing(&self) -> u64 {
+        self.n_existing
+    }
+
+    /// How many calls wait in the table's objects.
+    pub fn n_parked(&self) -> u64 {
+        self.n_parked
+    }
+
     pub(crate) fn exists(&self, object: ObjectNumber) -> bool {
-        self.get(object).is_some_and(|entry| entry.instance.borrow().exists())
+        self.get(object).is_some_and(|entry| entry.exists)
     }
 
     pub(crate) fn queued(&self, object: ObjectNumber) -> u32 {
         self.get(object).map_or(0, |entry| entry.queued)
     }
 
-    pub(crate) fn n_parked(&self, object: ObjectNumber) -> usize {
-        self.get(object).map_or(0, |entry| entry.instance.borrow().parked().len())
+    pub(crate) fn parked_in(&self, object: ObjectNumber) -> u32 {
+        self.get(object).map_or(0, |entry| entry.parked)
     }
 
     pub(crate) fn of_job(&self, job: JobId) -> Vec<ObjectNumber> {
@@ -164,9 +180,16 @@ impl ObjectTable {
         }
     }
 
+    /// The object's actor has applied that many entries.
     pub(crate) fn note_applied(&mut self, object: ObjectNumber, count: u32) {
-        if let Some(Some(entry)) = self.entries.get_mut(object as usize) {
-            entry.queued = entry.queued.saturating_sub(count);
-        }
+        let Some(Some(entry)) = self.entries.get_mut(object as usize) else { return };
+        entry.queued = entry.queued.saturating_sub(count);
+        let (parked, exists) = {
+            let instance = entry.instance.borrow();
+            (u32::try_from(instance.parked().len()).unwrap_or(u32::MAX), instance.exists())
+        };
+        self.n_parked = self.n_parked - u64::from(entry.parked) + u64::from(parked);
+        self.n_existing = self.n_existing - u64::from(entry.exists) + u64::from(exists);
+        (entry.parked, entry.exists) = (parked, exists);
     }
 }

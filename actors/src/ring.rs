@@ -44,9 +44,7 @@ impl Hash for Place {
 pub fn place(nodes: &[(NodeId, &str)], n_slots: u16, copies: usize) -> Vec<Vec<NodeId>> {
     let mut ring = HashRing::with_hasher(Xxh3DefaultBuilder::new());
     for &(node, name) in nodes {
-        ring.batch_add(
-            (0..VIRTUAL_NODES).map(|number| VirtualNode { node, name: name.to_owned(), number }).collect(),
-        );
+        ring.batch_add((0..VIRTUAL_NODES).map(|number| VirtualNode { node, name: name.to_owned(), number }).collect());
     }
     let wanted = copies.min(nodes.len());
     let others = ring.len().saturating_sub(1);

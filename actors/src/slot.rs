@@ -152,11 +152,6 @@ impl Slot {
         &mut self.objects
     }
 
-    /// How many calls wait in the slot's objects.
-    pub fn n_parked(&self) -> u64 {
-        self.objects.iter().map(|(_, entry)| entry.instance().borrow().parked().len() as u64).sum()
-    }
-
     /// The replies that are kept for retries.
     pub fn replies(&self) -> &ReplyTable {
         &self.replies
@@ -215,11 +210,8 @@ impl Slot {
             Admission::Running(_) => {}
             Admission::Done(answer) => out.push(Effect::Reply { call, answer }),
             Admission::New => {
-                let answer = Answer {
-                    applied: false,
-                    index: LogIndex(0),
-                    result: Err(Fault::Refused(Refusal::Expired)),
-                };
+                let answer =
+                    Answer { applied: false, index: LogIndex(0), result: Err(Fault::Refused(Refusal::Expired)) };
                 self.replies.accept(call, LogIndex(0), 0);
                 self.replies.complete(call, &answer);
                 out.push(Effect::Reply { call, answer });
@@ -339,7 +331,10 @@ impl Slot {
         }
         if arrival.chain.contains(&arrival.object.hash) {
             let object = format!("{}/{}", arrival.object.object_type.name, arrival.object.key);
-            return Err(Refusal::Cycle(format!("`{object}` already waits for this call, {} calls up", arrival.chain.len())));
+            return Err(Refusal::Cycle(format!(
+                "`{object}` already waits for this call, {} calls up",
+                arrival.chain.len()
+            )));
         }
         if arrival.chain.len() >= self.limits.chain_max {
             return Err(Refusal::Cycle(format!("the chain of calls is {} long, its limit", arrival.chain.len())));
@@ -352,7 +347,7 @@ impl Slot {
             let count = u64::from(self.limits.mailbox_max);
             return Err(Refusal::Overloaded { what: "the object's mailbox".to_owned(), count });
         }
-        if is_write && self.objects.n_parked(object) >= self.limits.parked_max as usize {
+        if is_write && self.objects.parked_in(object) >= self.limits.parked_max {
             let count = u64::from(self.limits.parked_max);
             return Err(Refusal::Overloaded { what: "the object's waiting room".to_owned(), count });
         }

@@ -147,7 +147,10 @@ pub enum HelloRefusal {
 
 /// A frame.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly every frame is a request; a box would cost an allocation for each call")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every frame is a request; a box would cost an allocation for each call"
+)]
 pub enum Frame<'a> {
     /// Opens a stream.
     Hello(Hello),

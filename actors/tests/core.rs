@@ -9,9 +9,7 @@ use std::fmt;
 use bytes::Bytes;
 use common::{Bench, Request};
 use greenroom::objects::{Counter, CounterHandle};
-use greenroom::{
-    CallId, Error, Fault, Lane, Limits, Refusal, Sequence, SessionId, Turn, Waiter, system,
-};
+use greenroom::{CallId, Error, Fault, Lane, Limits, Refusal, Sequence, SessionId, Turn, Waiter, system};
 use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
 
@@ -104,7 +102,7 @@ impl Probe {
     }
 
     pub fn relay_to_probe(&mut self, to: ProbeHandle, waiter: Waiter<String>, turn: &mut Turn) {
-        let back = Probe::named("a");
+        let back = Self::named("a");
         turn.call(to.message().push_via(back), Self::then_pushed.with((waiter,)));
     }
 

@@ -7,7 +7,8 @@ mod common;
 use bytes::Bytes;
 use common::{Bench, Request};
 use greenroom::objects::{
-    AlreadySet, Average, Barrier, BarrierWaitResult, CellObject, Counter, Locked, MutexObject, PromiseObject, Superseded,
+    AlreadySet, Average, Barrier, BarrierWaitResult, CellObject, Counter, Locked, MutexObject, PromiseObject,
+    Superseded,
 };
 use greenroom::{CallId, Fault, Fence, Refusal};
 

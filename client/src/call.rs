@@ -6,8 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use greenroom_actors::wire::{Request, parts};
 use greenroom_actors::{
-    CallId, Erased, Error, Fault, JobId, OutgoingCall, Refusal, SlotId, check_key,
-    hash_object, slot_of,
+    CallId, Erased, Error, Fault, JobId, OutgoingCall, Refusal, SlotId, check_key, hash_object, slot_of,
 };
 
 use tokio::sync::oneshot;
@@ -96,7 +95,7 @@ enum Next {
 impl Call {
     fn new(shared: Arc<Shared>, outgoing: OutgoingCall, n_slots: usize, started: Instant) -> Self {
         let limit = outgoing.timeout.or_else(|| (!outgoing.parks).then_some(shared.settings.timeout));
-        let job = outgoing.job.unwrap_or(shared.job());
+        let job = outgoing.job.unwrap_or_else(|| shared.job());
         let hash = hash_object(job, outgoing.object_type.name, outgoing.key.as_str());
         let slot = slot_of(hash, n_slots);
         let (lane, sequence) = shared.take_lane(slot);
@@ -222,9 +221,7 @@ impl Call {
                 Next::Again(refusal.to_string())
             }
             // Only the retry of a call can be stale: the first try was applied, and its reply is gone.
-            Refusal::Stale | Refusal::SessionEnded if self.sent => {
-                Next::Lost(self.unknown(refusal.to_string()))
-            }
+            Refusal::Stale | Refusal::SessionEnded if self.sent => Next::Lost(self.unknown(refusal.to_string())),
             Refusal::Shape { node, .. } => {
                 let caller = self.outgoing.object_type.shape().to_owned();
                 Next::Return(Err(refused(&self.outgoing, Refusal::Shape { caller, node })))
@@ -308,4 +305,3 @@ fn clock_ms() -> u64 {
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
-

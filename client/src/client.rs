@@ -144,7 +144,6 @@ impl Client {
     pub async fn close(self) {
         self.shared.say_goodbye().await;
     }
-
 }
 
 impl fmt::Debug for Client {

@@ -45,6 +45,9 @@ pub(crate) enum NotSent {
     TooLarge { bytes: usize, bytes_max: usize },
 }
 
+/// Tells a caller that the stream is open, or why it is not.
+type Opened = oneshot::Sender<Result<(), String>>;
+
 /// Where a connection leads.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
@@ -69,7 +72,7 @@ struct Pending {
 enum Stream {
     #[default]
     Closed,
-    Opening(Vec<oneshot::Sender<Result<(), String>>>),
+    Opening(Vec<Opened>),
     Open {
         outbox: Arc<Outbox>,
         session: SessionId,
@@ -215,7 +218,7 @@ impl Connection {
         opened: Result<OpenLink, LinkError>,
         hello: &Hello,
         shared: &Weak<Shared>,
-    ) -> Option<(Vec<oneshot::Sender<Result<(), String>>>, Inbound)> {
+    ) -> Option<(Vec<Opened>, Inbound)> {
         let mut state = self.lock();
         let next = match &opened {
             Ok(link) => Stream::Open {
@@ -362,12 +365,7 @@ impl Connection {
 }
 
 impl State {
-    fn answered(
-        &mut self,
-        reply: wire::Reply,
-        shared: &Weak<Shared>,
-        done: &mut Vec<(oneshot::Sender<Event>, Event)>,
-    ) {
+    fn answered(&mut self, reply: wire::Reply, shared: &Weak<Shared>, done: &mut Vec<(oneshot::Sender<Event>, Event)>) {
         let known = self.pending.get(&reply.lane).is_some_and(|call| call.sequence == reply.sequence);
         if !known {
             return;

@@ -23,11 +23,11 @@ pub use client::{Client, ConnectError};
 pub use greenroom_actors::expand;
 pub use greenroom_actors::objects::{Average, AverageHandle, Counter, CounterHandle, WrongLength};
 pub use greenroom_actors::{
-    Access, CallId, Erased, Error, Fence, Handle, JobId, Message, Object, ObjectHandle, Owner, RawHandle, Refusal, Turn,
-    Waiter, WaiterId,
+    Access, CallId, Erased, Error, Fence, Handle, JobId, Message, Object, ObjectHandle, Owner, RawHandle, Refusal,
+    Turn, Waiter, WaiterId,
 };
 pub use greenroom_macros::{main, object};
 pub use process::{client, shutdown};
-pub use run::run;
+pub use run::{MainResult, run};
 pub use settings::{Cluster, Settings};
 pub use value::Value;

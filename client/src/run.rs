@@ -1,7 +1,8 @@
 //! The start of a program with `#[greenroom::main]`: one binary, every role.
 
 use std::ffi::OsString;
-use std::process::{ExitCode, Termination};
+use std::fmt::Display;
+use std::process::ExitCode;
 
 use greenroom_actors::Registry;
 
@@ -23,11 +24,38 @@ enum Role {
     Tool(Vec<OsString>),
 }
 
+/// What the `main` of a driver may return: nothing, an exit code, or a result of these with an error for people.
+pub trait MainResult {
+    /// The process's exit code; an error is printed first, by its `Display`.
+    fn into_exit_code(self) -> ExitCode;
+}
+
+impl MainResult for () {
+    fn into_exit_code(self) -> ExitCode {
+        ExitCode::SUCCESS
+    }
+}
+
+impl MainResult for ExitCode {
+    fn into_exit_code(self) -> ExitCode {
+        self
+    }
+}
+
+impl<T: MainResult, E: Display> MainResult for Result<T, E> {
+    fn into_exit_code(self) -> ExitCode {
+        match self {
+            Ok(value) => value.into_exit_code(),
+            Err(error) => refuse(&error.to_string(), ExitCode::FAILURE),
+        }
+    }
+}
+
 /// Runs the program in the role that its environment and its first argument give it; `#[greenroom::main]` calls it.
 ///
 /// `GREENROOM_ROLE` (`driver` or `node`) decides if it is set. Otherwise `my-app greenroom …` is the operator's tool,
 /// and anything else the driver: `user_main` runs, and then the process's session ends.
-pub fn run<R: Termination>(user_main: fn() -> R) -> ExitCode {
+pub fn run<R: MainResult>(user_main: fn() -> R) -> ExitCode {
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_default();
     let role = match role(std::env::var_os(ROLE), words.collect()) {
@@ -58,7 +86,7 @@ fn role(variable: Option<OsString>, words: Vec<OsString>) -> Result<Role, String
     }
 }
 
-fn drive<R: Termination>(user_main: fn() -> R) -> ExitCode {
+fn drive<R: MainResult>(user_main: fn() -> R) -> ExitCode {
     /// Says goodbye even when the user's `main` panics: others need not wait until the session's time is over.
     struct Goodbye;
 
@@ -69,7 +97,7 @@ fn drive<R: Termination>(user_main: fn() -> R) -> ExitCode {
     }
 
     let _goodbye = Goodbye;
-    user_main().report()
+    user_main().into_exit_code()
 }
 
 fn refuse(why: &str, status: ExitCode) -> ExitCode {

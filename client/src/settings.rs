@@ -55,7 +55,7 @@ impl Settings {
         }
         settings.job = variable("GREENROOM_JOB").map(|name| JobId::named(&name));
         if let Some(text) = variable("GREENROOM_TIMEOUT_MS") {
-            let ms = text.parse().map_err(|_| format!("GREENROOM_TIMEOUT_MS is `{text}`, which is no number"))?;
+            let ms = text.parse().map_err(|error| format!("GREENROOM_TIMEOUT_MS is `{text}`: {error}"))?;
             settings.timeout = Duration::from_millis(ms);
             settings.patience = settings.timeout;
         }

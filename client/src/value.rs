@@ -32,7 +32,9 @@ pub(crate) fn encode_initial<T: Value>(value: &T) -> Bytes {
 pub(crate) fn encode<T: Value>(value: &T, object: &RawHandle) -> Result<Bytes, Error> {
     match postcard::to_allocvec(value) {
         Ok(bytes) => Ok(bytes.into()),
-        Err(error) => Err(Error::NotSent { object: object.name(), why: format!("the value cannot be encoded: {error}") }),
+        Err(error) => {
+            Err(Error::NotSent { object: object.name(), why: format!("the value cannot be encoded: {error}") })
+        }
     }
 }
 

@@ -104,7 +104,8 @@ fn kmeans_finds_the_clusters_of_a_file_of_fractions() {
 fn kmeans_says_what_is_wrong_with_its_data() {
     let few = file("few.csv", &["1,2,0".to_owned(), "3,4,1".to_owned()]);
     let broken = file("broken.csv", &["1,2,0".to_owned(), "3,x,1".to_owned()]);
-    for (path, expected) in [(few.as_path(), "TooFew"), (&broken, "line: 2"), (Path::new("no/such.csv"), "no/such.csv")]
+    for (path, expected) in
+        [(few.as_path(), "cannot make"), (&broken, "line 2"), (Path::new("no/such.csv"), "no/such.csv")]
     {
         let output = kmeans(&["--data", &path.to_string_lossy()]);
         assert!(!output.status.success());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use greenroom::Counter;
 
-use crate::report::{Figure, Goal, Report};
+use crate::report::{Figure, Goal, Report, Section};
 use crate::servers::Server;
 
 /// Bytes of memory for each idle object.
@@ -38,8 +38,11 @@ async fn measure(options: &Options) -> anyhow::Result<Report> {
     let each = |bytes: u64| bytes.saturating_sub(before) as f64 / options.objects as f64;
     let mut report = Report::new("footprint", None);
     let name = |what: &str| format!("{} objects, {what}", options.objects);
-    report.figures.push(Figure::alone(name("right after their calls"), each(busy), "B each", Goal::None));
-    report.figures.push(Figure::alone(name("idle"), each(idle), "B each", Goal::AtMost(1024.0)));
+    let figures = vec![
+        Figure::alone(name("right after their calls"), each(busy), "B each", Goal::None),
+        Figure::alone(name("idle"), each(idle), "B each", Goal::AtMost(1024.0)),
+    ];
+    report.sections.push(Section { name: String::new(), figures });
     Ok(report)
 }
 

@@ -5,6 +5,7 @@ mod machine;
 mod micro;
 mod report;
 mod servers;
+mod stages;
 mod workload;
 
 use std::path::PathBuf;
@@ -34,6 +35,8 @@ enum Experiment {
     Micro(micro::Options),
     /// Bytes of memory for each idle object.
     Footprint(footprint::Options),
+    /// What the stages of a call cost, without the network.
+    Stages(stages::Options),
 }
 
 #[greenroom::main]
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let measured = match &arguments.experiment {
         Experiment::Micro(options) => micro::run(options),
         Experiment::Footprint(options) => footprint::run(options),
+        Experiment::Stages(options) => stages::run(options),
     };
     let outcome = measured.and_then(|report| report.finish(arguments.json.as_deref(), arguments.check));
     match outcome {

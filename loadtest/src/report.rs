@@ -52,8 +52,27 @@ pub(crate) struct Figure {
 
 impl Figure {
     /// A figure beside a peer's: the goal is about the ratio ours : peer's.
-    pub(crate) fn ratio(name: impl Into<String>, ours: f64, peer: f64, ratio: f64, unit: &'static str, goal: Goal) -> Self {
+    pub(crate) fn ratio(
+        name: impl Into<String>,
+        ours: f64,
+        peer: f64,
+        ratio: f64,
+        unit: &'static str,
+        goal: Goal,
+    ) -> Self {
         Self { name: name.into(), ours, peer: Some(peer), unit, judged: ratio, goal }
+    }
+
+    fn print(&self, check: bool) {
+        let peer = self.peer.map_or_else(|| "-".to_owned(), |peer| format!("{} {}", number(peer), self.unit));
+        let ratio = self.peer.map_or_else(|| "-".to_owned(), |_| format!("{:.2}", self.judged));
+        let verdict = match (check, self.goal, self.goal.is_met(self.judged)) {
+            (false, _, _) | (_, Goal::None, _) => "",
+            (true, _, true) => "met",
+            (true, _, false) => "MISSED",
+        };
+        let ours = format!("{} {}", number(self.ours), self.unit);
+        println!("  {:<44} {ours:>14} {peer:>14} {ratio:>8}  {:<14} {verdict}", self.name, self.goal.text());
     }
 
     /// A figure of its own.
@@ -68,12 +87,20 @@ pub(crate) struct Report {
     pub(crate) experiment: &'static str,
     pub(crate) machine: String,
     pub(crate) peer: Option<String>,
+    pub(crate) sections: Vec<Section>,
+}
+
+/// Figures that were measured under one condition.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Section {
+    /// The condition; empty where there is only one.
+    pub(crate) name: String,
     pub(crate) figures: Vec<Figure>,
 }
 
 impl Report {
     pub(crate) fn new(experiment: &'static str, peer: Option<String>) -> Self {
-        Self { experiment, machine: machine::describe(), peer, figures: Vec::new() }
+        Self { experiment, machine: machine::describe(), peer, sections: Vec::new() }
     }
 
     /// Prints the report, writes it, and judges it; whether every goal that counts was met.
@@ -82,20 +109,16 @@ impl Report {
         if let Some(peer) = &self.peer {
             println!("beside {peer}, in the same run; medians of interleaved rounds");
         }
-        println!("{:<44} {:>14} {:>14} {:>8}  {:<14} ", "", "greenroom", "peer", "ratio", "goal");
+        println!("  {:<44} {:>14} {:>14} {:>8}  {:<14} ", "", "greenroom", "peer", "ratio", "goal");
         let mut all_met = true;
-        for figure in &self.figures {
-            let peer = figure.peer.map_or("-".to_owned(), |peer| format!("{} {}", number(peer), figure.unit));
-            let ratio = figure.peer.map_or("-".to_owned(), |_| format!("{:.2}", figure.judged));
-            let met = figure.goal.is_met(figure.judged);
-            all_met &= met;
-            let verdict = match (check, figure.goal, met) {
-                (false, _, _) | (_, Goal::None, _) => "",
-                (true, _, true) => "met",
-                (true, _, false) => "MISSED",
-            };
-            let ours = format!("{} {}", number(figure.ours), figure.unit);
-            println!("{:<44} {ours:>14} {peer:>14} {ratio:>8}  {:<14} {verdict}", figure.name, figure.goal.text());
+        for section in &self.sections {
+            if !section.name.is_empty() {
+                println!("{}:", section.name);
+            }
+            for figure in &section.figures {
+                all_met &= figure.goal.is_met(figure.judged);
+                figure.print(check);
+            }
         }
         if let Some(path) = json {
             let text = serde_json::to_string_pretty(&self)?;

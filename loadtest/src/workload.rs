@@ -39,7 +39,7 @@ where
                 while before < end {
                     call(&mut caller).await?;
                     let after = Instant::now();
-                    latency.saturating_record(u64::try_from((after - before).as_nanos())?);
+                    latency.record(u64::try_from((after - before).as_nanos())?)?;
                     before = after;
                 }
                 anyhow::Ok(latency)

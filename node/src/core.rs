@@ -10,12 +10,14 @@ use actix::{Actor, Addr};
 use bytes::Bytes;
 use greenroom_actors::wire::{self, Frame, HelloRefusal, Request, Welcome, parts};
 use greenroom_actors::{
-    Answer, Arrival, CallId, ClusterId, Construction, Effect, Entry, Fault, Incarnation, LogIndex, Now, ObjectName, ObjectNumber,
-    ObjectType, Outcomes, Owner, Refusal, Registry, SessionId, ShardId, Slot, SlotId, SlotTable, Wanted, check_key,
-    hash_object,
+    Answer, Arrival, CallId, ClusterId, Construction, Effect, Entry, Fault, Incarnation, LogIndex, Now, ObjectName,
+    ObjectNumber, ObjectType, Outcomes, Owner, Refusal, Registry, SessionId, ShardId, Slot, SlotId, SlotTable, Wanted,
+    check_key, hash_object,
 };
 use greenroom_rpc::proto::ShardStatus;
 use hashbrown::HashMap;
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng as _};
 
 use crate::metering::ShardMeter;
 use crate::object_actor::{ObjectActor, Run};
@@ -63,7 +65,10 @@ pub(crate) struct Core {
     due: Vec<(ObjectAt, Vec<Entry>)>,
     due_index: HashMap<ObjectAt, usize>,
     effects: Vec<Effect>,
-    this: Weak<RefCell<Core>>,
+    /// The time of the batch at hand, which also holds for what it sets off.
+    last_now: Now,
+    random: SmallRng,
+    this: Weak<RefCell<Self>>,
 }
 
 impl Core {
@@ -88,13 +93,17 @@ impl Core {
                 due: Vec::new(),
                 due_index: HashMap::new(),
                 effects: Vec::new(),
+                last_now: Now { ms: now_ms(), seed: 0 },
+                random: SmallRng::from_os_rng(),
                 this: Weak::clone(this),
             })
         })
     }
 
-    pub(crate) fn now(&self) -> Now {
-        Now { ms: now_ms(), seed: rand::random() }
+    /// Reads the clock and draws random bits: once for each batch.
+    pub(crate) fn now(&mut self) -> Now {
+        self.last_now = Now { ms: now_ms(), seed: self.random.random() };
+        self.last_now
     }
 
     /// A client greets: the stream is opened if it means this very place.
@@ -377,12 +386,12 @@ impl Core {
 
     /// An object's actor has applied entries.
     pub(crate) fn handle_outcomes(&mut self, slot: SlotId, object: ObjectNumber, outcomes: Outcomes) {
-        let now = self.now();
         self.meter.applied(&outcomes);
         let mut effects = std::mem::take(&mut self.effects);
         if let Some(at) = self.slot_mut(slot) {
             at.handle_outcomes(object, outcomes, &mut effects);
         }
+        let now = self.last_now;
         self.perform(slot, &mut effects, now);
         self.effects = effects;
         if !self.due.is_empty() {

@@ -89,8 +89,8 @@ impl ShardMeter {
         let mine = || slots.iter().flatten();
         let n_slots = mine().count();
         self.status.slots = u32::try_from(n_slots).unwrap_or(u32::MAX);
-        self.status.objects = mine().map(|slot| slot.objects().len() as u64).sum();
-        self.status.parked = mine().map(Slot::n_parked).sum();
+        self.status.objects = mine().map(|slot| slot.objects().n_existing()).sum();
+        self.status.parked = mine().map(|slot| slot.objects().n_parked()).sum();
         self.status.actors = n_actors as u64;
         self.status.sessions = sessions.n_sessions() as u64;
         self.status.streams = sessions.n_streams() as u64;

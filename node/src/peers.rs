@@ -7,7 +7,9 @@ use std::time::Duration;
 use actix::Addr;
 use bytes::Bytes;
 use greenroom_actors::wire::{Hello, Request, parts};
-use greenroom_actors::{CallId, Fault, JobId, NestedCall, NodeId, NodeLayout, ObjectNumber, Refusal, SessionId, ShardId, SlotId};
+use greenroom_actors::{
+    CallId, Fault, JobId, NestedCall, NodeId, NodeLayout, ObjectNumber, Refusal, SessionId, ShardId, SlotId,
+};
 use greenroom_rpc::{LinkError, Outbox};
 use hashbrown::HashMap;
 

@@ -20,6 +20,9 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::sessions::StreamId;
 use crate::shard::{OpenStream, Shard, StreamClosed, StreamFrames};
 
+/// Frames that may be on their way to the shard before the reader waits for it.
+const AHEAD_FRAMES: usize = 64;
+
 /// Serves the streams of one shard.
 #[derive(Debug)]
 pub(crate) struct StreamServer {
@@ -84,6 +87,7 @@ impl Reader {
     async fn read(&mut self, messages: &mut Streaming<Batch>) -> Result<(), String> {
         let mut frames = Vec::new();
         let mut greeted = false;
+        let mut ahead = 0;
         loop {
             let received = receive(messages, &mut self.inbox, &mut frames).await;
             if !greeted && !frames.is_empty() {
@@ -95,8 +99,14 @@ impl Reader {
             }
             if !frames.is_empty() {
                 let batch = StreamFrames { stream: self.stream, frames: std::mem::take(&mut frames) };
-                // Waiting for the shard is what holds a client back that sends more than the shard can do.
-                self.shard.send(batch).await.map_err(|error| error.to_string())?;
+                // Waiting for the shard now and then is what holds a client back that sends more than the shard can do.
+                ahead += batch.frames.len();
+                if ahead < AHEAD_FRAMES {
+                    self.shard.do_send(batch);
+                } else {
+                    ahead = 0;
+                    self.shard.send(batch).await.map_err(|error| error.to_string())?;
+                }
             }
             match received {
                 Ok(true) if !self.outbox.is_closed() => {}

@@ -86,7 +86,13 @@ impl Bench {
     }
 
     /// Makes a call with that id: a second time, it is a retry.
-    pub fn send_as<T: Object, A: Serialize>(&mut self, call: CallId, request: &Request<'_>, method: &str, arguments: &A) {
+    pub fn send_as<T: Object, A: Serialize>(
+        &mut self,
+        call: CallId,
+        request: &Request<'_>,
+        method: &str,
+        arguments: &A,
+    ) {
         let number = T::TYPE.method_number(method).expect("there is such a method");
         self.send_number::<T>(call, request, number, postcard::to_allocvec(arguments).expect("encodes").into());
         self.settle();
