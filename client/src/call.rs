@@ -75,8 +75,10 @@ struct Call {
     deadline_ms: Option<u64>,
     /// Whether the node has asked for the constructor's arguments.
     with_arguments: bool,
-    /// Whether the call may have reached a node.
+    /// Whether the call has been sent before.
     sent: bool,
+    /// Whether the call may have been applied without an answer.
+    in_doubt: bool,
     /// The connection on which its answer is awaited.
     out: Option<Arc<Connection>>,
 }
@@ -107,6 +109,7 @@ impl Call {
             deadline_ms: limit.map(|limit| clock_ms().saturating_add(millis(limit))),
             with_arguments: false,
             sent: false,
+            in_doubt: false,
             out: None,
             shared,
             outgoing,
@@ -131,7 +134,12 @@ impl Call {
                 }
                 Some(Next::Lost(error)) => return Err(error),
                 Some(Next::AgainAtOnce) | None => {
+                    let began = Instant::now();
                     next = Some(self.attempt().await);
+                    if began.elapsed() >= self.shared.settings.patience {
+                        // It was parked all that time: an earlier trouble is over.
+                        (trouble_since, backoff) = (None, BACKOFF_FIRST);
+                    }
                     continue;
                 }
                 Some(Next::Again(why)) => why,
@@ -163,6 +171,13 @@ impl Call {
     }
 
     async fn attempt(&mut self) -> Next {
+        let session = self.shared.session();
+        if self.id.session != session {
+            if self.in_doubt {
+                return Next::Lost(self.unknown("the session has ended on the node".to_owned()));
+            }
+            self.id.session = session;
+        }
         let route = match self.shared.directory.route(self.slot) {
             Some(route) => route,
             None => match self.shared.directory.ensure_route(self.slot).await {
@@ -182,7 +197,7 @@ impl Call {
             },
             Err(NotSent::Gone(why)) => {
                 self.forget(&route.connection);
-                if self.sent && !self.outgoing.read { Next::Lost(self.unknown(why)) } else { Next::Again(why) }
+                if self.in_doubt { Next::Lost(self.unknown(why)) } else { Next::Again(why) }
             }
             Err(NotSent::TooLarge { bytes, bytes_max }) => {
                 let refusal = Refusal::TooLarge { bytes: bytes as u64, bytes_max: bytes_max as u64 };
@@ -199,7 +214,10 @@ impl Call {
             Event::Answered(Ok(body)) => return Ok(body),
             Event::Answered(Err(Fault::Refused(refusal))) => self.judge_refusal(refusal),
             Event::Answered(Err(fault)) => Next::Return(Err(fault.into_error(self.outgoing.object(), self.id))),
-            Event::Broken(why) if self.id.session == self.shared.session() || self.outgoing.read => Next::Again(why),
+            Event::Broken(why) if self.id.session == self.shared.session() || self.outgoing.read => {
+                self.in_doubt = !self.outgoing.read;
+                Next::Again(why)
+            }
             Event::Broken(why) => Next::Lost(self.unknown(why)),
             Event::Gone(why) => {
                 if let Some(connection) = connection {
@@ -207,7 +225,13 @@ impl Call {
                 }
                 if self.outgoing.read { Next::Again(why) } else { Next::Lost(self.unknown(why)) }
             }
-            Event::Expired => Next::Lost(self.unknown("no answer before the deadline".to_owned())),
+            Event::Expired => {
+                if let Some(connection) = connection {
+                    // If it is still parked there, it must not be granted anything now.
+                    connection.abandon(self.id.lane, self.cancellation());
+                }
+                Next::Lost(self.unknown("no answer before the deadline".to_owned()))
+            }
         })
     }
 
@@ -217,11 +241,14 @@ impl Call {
                 self.with_arguments = true;
                 Next::AgainAtOnce
             }
-            Refusal::WrongPlace | Refusal::Stopping | Refusal::Overloaded { .. } | Refusal::Unavailable(_) => {
+            Refusal::Overloaded { .. } => {
+                // Had an earlier try been applied, its reply would have come instead.
+                self.in_doubt = false;
                 Next::Again(refusal.to_string())
             }
+            Refusal::WrongPlace | Refusal::Stopping | Refusal::Unavailable(_) => Next::Again(refusal.to_string()),
             // Only the retry of a call can be stale: the first try was applied, and its reply is gone.
-            Refusal::Stale | Refusal::SessionEnded if self.sent => Next::Lost(self.unknown(refusal.to_string())),
+            Refusal::Stale | Refusal::SessionEnded if self.in_doubt => Next::Lost(self.unknown(refusal.to_string())),
             Refusal::Shape { node, .. } => {
                 let caller = self.outgoing.object_type.shape().to_owned();
                 Next::Return(Err(refused(&self.outgoing, Refusal::Shape { caller, node })))
@@ -261,13 +288,19 @@ impl Call {
         }
     }
 
+    /// What tells the node that the caller of a call that may wait has given up.
+    fn cancellation(&self) -> Option<Request<'_>> {
+        let epoch = self.shared.directory.route(self.slot)?.epoch;
+        self.outgoing.parks.then(|| Request { flags: parts::CANCEL, epoch, ..self.name() })
+    }
+
     fn forget(&self, connection: &Connection) {
         let target = connection.target();
         self.shared.directory.forget(target.node, target.incarnation);
     }
 
     fn give_up(&self, why: String) -> Error {
-        if self.sent && !self.outgoing.read {
+        if self.in_doubt {
             return self.unknown(why);
         }
         Error::NotSent { object: self.outgoing.object(), why }
@@ -282,9 +315,7 @@ impl Drop for Call {
     fn drop(&mut self) {
         // The future was dropped while its answer was awaited.
         let Some(connection) = self.out.take() else { return };
-        let epoch = self.shared.directory.route(self.slot).map(|route| route.epoch).unwrap_or_default();
-        let cancel = Request { flags: parts::CANCEL, epoch, ..self.name() };
-        connection.abandon(self.id.lane, self.outgoing.parks.then_some(cancel));
+        connection.abandon(self.id.lane, self.cancellation());
     }
 }
 

@@ -16,6 +16,10 @@ use crate::client::Shared;
 
 /// How long opening a stream may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pauses between tries to open a broken stream again, and for how long that is tried without an answer.
+const REOPEN_FIRST: Duration = Duration::from_millis(5);
+const REOPEN_MAX: Duration = Duration::from_secs(1);
+const REOPEN_FOR: Duration = Duration::from_secs(60);
 /// How often calls are checked for their deadlines.
 const EXPIRY_TICK: Duration = Duration::from_millis(20);
 /// A reply above this size is acknowledged at once, so that the node need not keep it.
@@ -136,7 +140,7 @@ impl Connection {
             Stream::Closed => {
                 let (tell, told) = oneshot::channel();
                 state.stream = Stream::Opening(vec![tell]);
-                shared.spawn(Arc::clone(self).open(Arc::downgrade(shared), state.registered));
+                shared.spawn(Arc::clone(self).live(Arc::downgrade(shared)));
                 return Err(NotSent::Opening(told));
             }
         };
@@ -188,8 +192,35 @@ impl Connection {
         Some(Arc::clone(outbox))
     }
 
-    async fn open(self: Arc<Self>, shared: Weak<Shared>, registered: Option<SessionId>) {
-        let Some(client) = shared.upgrade() else { return };
+    /// Keeps a stream open for as long as the process at its other end can be reached: the session, and what it holds,
+    /// lives with it. Once nobody answers for a while, the next call begins anew.
+    async fn live(self: Arc<Self>, shared: Weak<Shared>) {
+        let mut backoff = REOPEN_FIRST;
+        let mut unanswered = Duration::ZERO;
+        loop {
+            if self.open(&shared).await {
+                (backoff, unanswered) = (REOPEN_FIRST, Duration::ZERO);
+            }
+            tokio::time::sleep(backoff).await;
+            unanswered += backoff;
+            backoff = (backoff * 2).min(REOPEN_MAX);
+            let mut state = self.lock();
+            let idle = matches!(state.stream, Stream::Closed);
+            // Else another task opens it already, the process is gone, or there is no session to keep.
+            if !idle || state.registered.is_none() || unanswered >= REOPEN_FOR {
+                return;
+            }
+            state.stream = Stream::Opening(Vec::new());
+        }
+    }
+
+    /// Opens a stream and reads it to its end; whether there was one.
+    async fn open(&self, shared: &Weak<Shared>) -> bool {
+        let Some(client) = shared.upgrade() else {
+            self.lock().stream = Stream::Gone("the client is shutting down".to_owned());
+            return false;
+        };
+        let registered = self.lock().registered;
         let session = client.session();
         let hello = Hello {
             cluster: self.target.cluster,
@@ -203,13 +234,12 @@ impl Connection {
         };
         drop(client);
         let opened = greenroom_rpc::open(&self.target.address, &hello, OPEN_TIMEOUT).await;
-        let outcome = self.note_opened(opened, &hello, &shared);
-        if let Some((waiting, inbound)) = outcome {
-            for tell in waiting {
-                let _ = tell.send(Ok(()));
-            }
-            self.read(inbound, shared).await;
+        let Some((waiting, inbound)) = self.note_opened(opened, &hello, shared) else { return false };
+        for tell in waiting {
+            let _ = tell.send(Ok(()));
         }
+        self.read(inbound, shared).await;
+        true
     }
 
     /// Returns who waits for the stream, and the stream, if there is one.
@@ -254,7 +284,7 @@ impl Connection {
         }
     }
 
-    async fn read(&self, mut inbound: Inbound, shared: Weak<Shared>) {
+    async fn read(&self, mut inbound: Inbound, shared: &Weak<Shared>) {
         let mut frames = Vec::new();
         let mut done = Vec::new();
         let end = loop {
@@ -263,7 +293,7 @@ impl Connection {
                 Ok(false) => break Event::Broken(format!("{} closed the stream", self.target.address)),
                 Err(error) => break Event::Broken(error.to_string()),
             }
-            let farewell = self.take_frames(&mut frames, &shared, &mut done);
+            let farewell = self.take_frames(&mut frames, shared, &mut done);
             for (tell, event) in done.drain(..) {
                 // A caller that has gone since needs no answer.
                 let _ = oneshot::Sender::send(tell, event);

@@ -127,10 +127,13 @@ async fn a_blocking_call_is_refused_where_async_tasks_run_and_made_where_threads
     assert_eq!(soon("the call", made).await.expect("runs"), Ok(1));
 }
 
-/// The counters of one key on each node, called without a pause until told to stop.
+/// How a call ended, and when.
+type Ended = (Result<i64, Error>, Duration);
+
+/// Counters that are called without a pause until told to stop.
 struct Load {
     stop: Arc<AtomicBool>,
-    calls: Vec<tokio::task::JoinHandle<Vec<(Result<i64, Error>, Duration)>>>,
+    calls: Vec<tokio::task::JoinHandle<Vec<Ended>>>,
 }
 
 impl Load {
@@ -149,7 +152,7 @@ impl Load {
         Self { calls: calls.collect(), stop }
     }
 
-    async fn end(self) -> Vec<Vec<(Result<i64, Error>, Duration)>> {
+    async fn end(self) -> Vec<Vec<Ended>> {
         self.stop.store(true, Ordering::Relaxed);
         let mut ended = Vec::new();
         for calls in self.calls {

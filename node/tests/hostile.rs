@@ -242,3 +242,25 @@ async fn a_client_that_does_not_read_loses_its_stream_and_nobody_else_does() {
     assert!(n_replies < N_READS, "{n_replies} replies of {VALUE_BYTES} bytes waited within {DEADLINE:?}");
     good.works(&node, "good", before).await;
 }
+
+#[tokio::test]
+async fn a_client_that_neither_reads_nor_sends_loses_its_stream_too() {
+    const VALUE_BYTES: usize = 60_000;
+    const N_WAITS: usize = 200;
+    let node = node(|options| options.stream_queue_bytes_max = 1 << 20);
+    let mut good = Peer::open(&node, 1).await;
+    let of_promise = |method: &str, arguments: Vec<u8>| wire::Request {
+        construction_arguments: Some(postcard::to_allocvec(&(0_u64,)).expect("encodes").into()),
+        arguments: arguments.into(),
+        ..common::request(&node, objects::PromiseObject::TYPE, "p", method, &())
+    };
+    let deaf = Raw::greeted(&node, 2).await;
+    let waits = (0..u32::try_from(N_WAITS).expect("is small")).map(Lane);
+    deaf.send_all(waits.map(|lane| wire::Request { lane, ..of_promise("get", Vec::new()) }));
+    soon("the calls are parked", async { while status(&node).await.parked < N_WAITS as u64 {} }).await;
+    let value = postcard::to_allocvec(&(bytes::Bytes::from(vec![7; VALUE_BYTES]),)).expect("encodes");
+    assert!(good.ask(of_promise("set", value)).await.result.is_ok());
+    soon("the stream is closed", async { while status(&node).await.streams > 1 {} }).await;
+    good.works(&node, "good", 0).await;
+    drop(deaf);
+}

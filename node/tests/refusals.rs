@@ -10,7 +10,7 @@ use common::{Peer, Raw, add, node, refusal, request, value};
 use greenroom::objects::{Barrier, Counter};
 use greenroom::wire::{self, Frame, Request};
 use greenroom::{
-    Construction, Epoch, Fault, KeyError, Lane, Object, Refusal, Registry, Sequence, SessionId, SlotId, SlotTable,
+    Construction, Epoch, Fault, KeyError, Lane, Object, Refusal, Sequence, SessionId, SlotId, SlotTable,
 };
 use greenroom_macros::object;
 use greenroom_node::Node;
@@ -279,9 +279,4 @@ async fn a_panic_leaves_the_state_as_it_was_and_everything_else_alive() {
     assert_eq!(value::<u64>(&peer.ask(fragile(&node, "other", "bump", &())).await), 1);
     Peer::open(&node, 2).await.works(&node, "c", 0).await;
     assert_eq!(common::status(&node).await.panics, 2);
-}
-
-#[test]
-fn the_types_of_these_tests_are_registered() {
-    assert!(Registry::collect().expect("names differ").get("Fragile").is_some());
 }

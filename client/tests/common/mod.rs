@@ -49,7 +49,7 @@ pub fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// Waits until something is so.
-pub async fn until<F: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> F) {
+pub async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !so().await {
         assert!(Instant::now() < deadline, "{what}: not within {DEADLINE:?}");

@@ -1,0 +1,346 @@
+//! The library through real clients: several sessions, threads and tasks, one node.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use common::{client, embedded, parked, settings, soon, status, timed, until, until_parked};
+use greenroom::sync::{AlreadySet, Barrier, Mutex, Promise};
+use greenroom::{Cell, Client, Counter, Error, JobId, Refusal, Settings, Value};
+use greenroom_actors::objects::{CellObject, MutexObject, PromiseObject};
+use greenroom_node::Node;
+
+/// A node, and a runtime for clients that plain threads use.
+struct Served {
+    node: Node,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Served {
+    fn start() -> Self {
+        Self { node: embedded(|_| {}), runtime: common::runtime() }
+    }
+
+    /// A session of its own.
+    fn client(&self) -> Client {
+        self.runtime.block_on(client(self.node.address()))
+    }
+
+    fn clients(&self, count: usize) -> Vec<Client> {
+        (0..count).map(|_| self.client()).collect()
+    }
+}
+
+fn mutex<T: Value>(client: &Client, key: &str, initial: T) -> Mutex<T> {
+    Mutex::named(key, initial).through(Arc::new(client.clone()))
+}
+
+fn promise<T: Value>(client: &Client, key: &str) -> Promise<T> {
+    Promise::named(key).through(Arc::new(client.clone()))
+}
+
+fn cell<T: Value>(client: &Client, key: &str, initial: T) -> Cell<T> {
+    Cell::named(key, initial).through(Arc::new(client.clone()))
+}
+
+/// Runs `body` on so many threads of each client.
+fn on_threads<T: Send>(clients: &[Client], threads_each: usize, body: impl Fn(Client) -> T + Sync) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let all = clients.iter().flat_map(|client| std::iter::repeat_n(client, threads_each));
+        let threads: Vec<_> = all.map(|client| scope.spawn(|| body(client.clone()))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("ends")).collect()
+    })
+}
+
+#[test]
+fn a_mutex_lets_one_thread_in_at_a_time() {
+    const ROUNDS: u64 = 20;
+    let served = Served::start();
+    let inside = AtomicU32::new(0);
+    on_threads(&served.clients(4), 4, |client| {
+        let mutex = mutex(&client, "m", 0_u64);
+        for round in 0..ROUNDS {
+            let mut guard = mutex.lock().expect("locks");
+            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two have the lock");
+            let read = *guard;
+            std::thread::yield_now();
+            *guard = read + 1;
+            inside.fetch_sub(1, Ordering::SeqCst);
+            if round % 2 == 0 {
+                guard.unlock().expect("unlocks");
+            }
+        }
+    });
+    assert_eq!(*mutex(&served.client(), "m", 0_u64).lock().expect("locks"), 16 * ROUNDS);
+}
+
+#[test]
+fn dropping_a_guard_writes_its_changes_back() {
+    let served = Served::start();
+    let mut guard = mutex(&served.client(), "m", vec![1]).lock().expect("locks");
+    guard.push(2);
+    drop(guard);
+    let other = mutex(&served.client(), "m", vec![1]);
+    assert_eq!(*other.lock().expect("locks"), [1, 2]);
+}
+
+#[test]
+fn fences_grow_and_try_lock_does_not_wait() {
+    let served = Served::start();
+    let (one, other) = (mutex(&served.client(), "m", 0_u64), mutex(&served.client(), "m", 0_u64));
+    let first = one.try_lock().expect("asks").expect("nobody has it");
+    assert!(other.try_lock().expect("asks").is_none());
+    assert!(other.is_locked().expect("asks"));
+    let fence = first.fence();
+    first.unlock().expect("unlocks");
+    assert!(!other.is_locked().expect("asks"));
+    assert!(other.lock().expect("locks").fence() > fence);
+}
+
+#[test]
+fn a_guard_whose_session_has_ended_is_superseded() {
+    let served = Served::start();
+    let owner = served.client();
+    let mut guard = mutex(&owner, "m", 1_u64).lock().expect("locks");
+    *guard = 2;
+    let fence = guard.fence();
+    served.runtime.block_on(owner.clone().close());
+    let next = mutex(&served.client(), "m", 1_u64);
+    let held = next.lock().expect("gets the lock of a session that has ended");
+    assert_eq!(*held, 1, "what the owner had changed is void");
+    assert_eq!(guard.unlock(), Err(Error::Superseded { object: "Mutex/m".to_owned(), fence }));
+    held.unlock().expect("unlocks");
+}
+
+#[test]
+fn the_lock_of_a_client_that_vanished_goes_to_the_next_after_the_grace_period() {
+    let node = embedded(|options| options.session_grace_ms = 100);
+    let vanishing = common::runtime();
+    let owner = vanishing.block_on(client(node.address()));
+    let mut guard = mutex(&owner, "m", 1_u64).lock().expect("locks");
+    *guard = 2;
+    vanishing.shutdown_background();
+    let runtime = common::runtime();
+    let other = runtime.block_on(client(node.address()));
+    let held = mutex(&other, "m", 1_u64).lock_timeout(common::DEADLINE).expect("gets the lock");
+    assert_eq!(*held, 1);
+    held.unlock().expect("unlocks");
+    // Its tasks are gone: whatever it still has to say is not sent.
+    drop(guard);
+    assert!(runtime.block_on(parked::<MutexObject>(&other, "m")) == 0);
+}
+
+#[test]
+fn a_lock_that_is_waited_for_in_vain_times_out_and_leaves_the_queue() {
+    const TIMEOUT: Duration = Duration::from_millis(200);
+    let served = Served::start();
+    let (client, other) = (served.client(), served.client());
+    let held = mutex(&client, "m", 0_u64).lock().expect("locks");
+    let (timed_out, took) = served.runtime.block_on(timed(mutex(&other, "m", 0_u64).lock_timeout_async(TIMEOUT)));
+    assert!(matches!(timed_out, Err(Error::TimedOut { .. })), "{timed_out:?}");
+    assert!(took >= TIMEOUT - Duration::from_millis(1), "{took:?}");
+    assert_eq!(served.runtime.block_on(parked::<MutexObject>(&client, "m")), 0);
+    held.unlock().expect("unlocks");
+    assert!(!mutex(&other, "m", 0_u64).is_locked().expect("asks"), "nobody was left in the queue");
+}
+
+#[tokio::test]
+async fn dropping_the_future_of_a_lock_leaves_the_queue() {
+    let node = embedded(|_| {});
+    let (owner, other) = (client(node.address()).await, client(node.address()).await);
+    let held = mutex(&owner, "m", 0_u64).lock_async().await.expect("locks");
+    let waiting = mutex(&other, "m", 0_u64);
+    tokio::select! {
+        _ = waiting.lock_async() => panic!("two have the lock"),
+        () = until_parked::<MutexObject>(&owner, "m", 1) => {}
+    }
+    until_parked::<MutexObject>(&owner, "m", 0).await;
+    held.unlock_async().await.expect("unlocks");
+    let again = soon("the lock", waiting.lock_async()).await.expect("locks");
+    again.unlock_async().await.expect("unlocks");
+}
+
+/// `seen`: whether the client has read that it has the lock when its caller gives up.
+fn give_up_after_the_grant(seen: bool) {
+    let served = Served::start();
+    let owner = served.client();
+    // This client's tasks run only when the test says so.
+    let apart = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("starts");
+    let other = apart.block_on(client(served.node.address()));
+    let held = mutex(&owner, "m", 0_u64).lock().expect("locks");
+    let waiting = mutex(&other, "m", 0_u64);
+    let mut lock = Box::pin(async move { waiting.lock_async().await });
+    apart.block_on(async {
+        tokio::select! {
+            biased;
+            _ = &mut lock => panic!("two have the lock"),
+            () = until_parked::<MutexObject>(&other, "m", 1) => {}
+        }
+    });
+    held.unlock().expect("unlocks");
+    assert!(mutex(&owner, "m", 0_u64).is_locked().expect("asks"), "the waiting caller has it now");
+    if seen {
+        // Its grant lies before this answer on the stream.
+        apart.block_on(async { assert_eq!(parked::<MutexObject>(&other, "m").await, 0) });
+    }
+    drop(lock);
+    apart.block_on(async {
+        let owners = mutex(&owner, "m", 0_u64);
+        let locked = soon("the lock is given back", owners.lock_async()).await.expect("locks");
+        locked.unlock_async().await.expect("unlocks");
+    });
+}
+
+#[test]
+fn a_lock_that_was_granted_to_a_caller_who_gave_up_is_given_back() {
+    give_up_after_the_grant(false);
+}
+
+#[test]
+fn a_lock_whose_grant_has_arrived_at_a_caller_who_gave_up_is_given_back() {
+    give_up_after_the_grant(true);
+}
+
+#[test]
+fn a_panic_under_the_lock_gives_it_back_without_changes() {
+    let served = Served::start();
+    let client = served.client();
+    let under_lock = mutex(&client, "m", 1_u64);
+    let panicked = std::thread::spawn(move || {
+        let mut guard = under_lock.lock().expect("locks");
+        *guard = 99;
+        panic!("under the lock");
+    });
+    assert!(panicked.join().is_err());
+    assert_eq!(*mutex(&client, "m", 1_u64).lock().expect("locks"), 1);
+}
+
+#[test]
+fn a_barrier_has_one_leader_each_time_it_opens() {
+    const ROUNDS: u64 = 25;
+    let served = Served::start();
+    let led = on_threads(&served.clients(4), 2, |client| {
+        let barrier = client.object(Barrier::named("gate", 8));
+        let passes = (0..ROUNDS).map(|round| {
+            let passed = barrier.wait().expect("passes");
+            assert_eq!(passed.generation(), round);
+            u64::from(passed.is_leader())
+        });
+        passes.sum::<u64>()
+    });
+    assert_eq!(led.iter().sum::<u64>(), ROUNDS);
+}
+
+#[tokio::test]
+async fn a_wait_whose_future_is_dropped_frees_its_seat() {
+    let node = embedded(|_| {});
+    let client = client(node.address()).await;
+    let barrier = client.object(Barrier::named("gate", 2));
+    let dropped = tokio::spawn(barrier.wait_async());
+    until_parked::<Barrier>(&client, "gate", 1).await;
+    dropped.abort();
+    until_parked::<Barrier>(&client, "gate", 0).await;
+    assert_eq!(barrier.waiting_async().await, Ok(0));
+    let (one, other) = soon("both", async { tokio::join!(barrier.wait_async(), barrier.wait_async()) }).await;
+    let (one, other) = (one.expect("passes"), other.expect("passes"));
+    assert_eq!((one.generation(), other.generation()), (0, 0));
+    assert_ne!(one.is_leader(), other.is_leader());
+}
+
+#[tokio::test]
+async fn a_promise_is_set_once_and_everybody_gets_its_value() {
+    let node = embedded(|_| {});
+    let (setter, getter) = (client(node.address()).await, client(node.address()).await);
+    let of_getter = promise::<String>(&getter, "p");
+    assert_eq!(of_getter.try_get_async().await, Ok(None));
+    let before: Vec<_> = (0..10)
+        .map(|_| {
+            let promise = of_getter.clone();
+            tokio::spawn(async move { promise.get_async().await })
+        })
+        .collect();
+    until_parked::<PromiseObject>(&setter, "p", 10).await;
+    let of_setter = promise::<String>(&setter, "p");
+    assert_eq!(of_setter.set_async("first".to_owned()).await, Ok(()));
+    for get in before {
+        assert_eq!(soon("the value", get).await.expect("runs"), Ok("first".to_owned()));
+    }
+    assert_eq!(of_setter.set_async("second".to_owned()).await, Err(Error::Method(AlreadySet)));
+    assert_eq!(of_getter.get_async().await, Ok("first".to_owned()), "it keeps its first value");
+    assert_eq!(of_getter.try_get_async().await, Ok(Some("first".to_owned())));
+
+    let never = promise::<String>(&getter, "never").with_timeout(Duration::from_millis(100));
+    assert!(matches!(never.get_async().await, Err(Error::TimedOut { .. })));
+    assert_eq!(parked::<PromiseObject>(&setter, "never").await, 0);
+}
+
+#[test]
+fn a_cell_is_read_and_written_whole() {
+    let served = Served::start();
+    let clients = served.clients(2);
+    let (one, other) = (cell(&clients[0], "c", 0_u64), cell(&clients[1], "c", 0_u64));
+    one.set(5).expect("sets");
+    assert_eq!(other.get(), Ok(5));
+    assert_eq!(other.replace(6), Ok(5));
+    assert_eq!(one.compare_exchange(&5, 7), Ok(Err(6)), "it is not 5");
+    assert_eq!(one.compare_exchange(&6, 7), Ok(Ok(6)));
+    assert_eq!(other.get(), Ok(7));
+    on_threads(&clients, 4, |client| {
+        let cell = cell(&client, "c", 0_u64);
+        for _ in 0..10 {
+            cell.update(|value| value + 1).expect("updates");
+        }
+    });
+    assert_eq!(one.get(), Ok(87), "no update is lost");
+}
+
+#[test]
+fn values_of_two_types_or_two_initial_values_do_not_meet_under_one_key() {
+    let served = Served::start();
+    let client = served.client();
+    let different = |object: &str| Error::Refused { object: object.to_owned(), refusal: Refusal::DifferentArguments };
+    assert_eq!(cell(&client, "c", 0_u64).get(), Ok(0));
+    assert_eq!(cell(&client, "c", 1_u64).get(), Err(different("Cell/c")));
+    assert_eq!(cell(&client, "c", String::new()).get(), Err(different("Cell/c")), "both are one zero byte");
+    assert_eq!(cell(&client, "c", String::new()).set("x".to_owned()), Err(different("Cell/c")));
+    assert_eq!(cell(&client, "c", 0_u64).get(), Ok(0));
+    assert_eq!(mutex(&client, "m", 0_u64).is_locked(), Ok(false));
+    assert_eq!(mutex(&client, "m", 0_i64).lock().map(drop), Err(different("Mutex/m")));
+    promise::<u64>(&client, "p").set(1).expect("sets");
+    assert_eq!(promise::<i64>(&client, "p").get(), Err(different("Promise/p")));
+    assert_eq!(served.runtime.block_on(parked::<CellObject>(&client, "c")), 0);
+}
+
+#[tokio::test]
+async fn a_key_names_another_object_in_another_job() {
+    let node = embedded(|_| {});
+    let of_job = async |name: &str| {
+        let settings = Settings { job: Some(JobId::named(name)), ..settings(node.address()) };
+        Client::with_settings(settings).await.expect("connects").object(Counter::named("c"))
+    };
+    let (one, other) = (of_job("one").await, of_job("other").await);
+    assert_eq!(one.add_async(5).await, Ok(5));
+    assert_eq!(other.add_async(1).await, Ok(1));
+    assert_eq!(of_job("one").await.get_async().await, Ok(5));
+}
+
+#[tokio::test]
+async fn the_objects_of_a_fresh_job_go_when_its_client_closes() {
+    let node = embedded(|_| {});
+    let fresh = Client::with_settings(Settings { job: None, ..settings(node.address()) }).await.expect("connects");
+    let job = fresh.job();
+    for key in 0..20 {
+        fresh.object(Counter::named(format!("c{key}"))).increment_async().await.expect("adds");
+    }
+    let n_objects = async || status(node.address()).await.shards.iter().map(|shard| shard.objects).sum::<u64>();
+    assert_eq!(n_objects().await, 20);
+    let other = client(node.address()).await;
+    other.object(Counter::named("stays")).increment_async().await.expect("adds");
+    fresh.close().await;
+    until("the objects are gone", || async { n_objects().await == 1 }).await;
+    let later = Client::with_settings(Settings { job: Some(job), ..settings(node.address()) }).await.expect("connects");
+    assert_eq!(later.object(Counter::named("c0")).get_async().await, Ok(0));
+    assert_eq!(other.object(Counter::named("stays")).get_async().await, Ok(1));
+}
