@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::error::{Fault, Refusal};
 use crate::handle::Construction;
 use crate::ids::{CallId, Lane, LogIndex, Owner, Sequence, WaiterId};
-use crate::object::ObjectType;
+use crate::object::{Access, ObjectType};
 use crate::replies::Answer;
 use crate::turn::Stamp;
 
@@ -165,6 +165,12 @@ impl Outcomes {
 }
 
 impl Entry {
+    /// Whether the entry leaves the object as it is.
+    pub(crate) fn only_reads(&self, object_type: &ObjectType) -> bool {
+        let EntryKind::Call(call) = &self.kind else { return false };
+        object_type.methods.get(usize::from(call.method)).is_some_and(|method| method.access() == Access::Read)
+    }
+
     /// About how many bytes the entry keeps alive.
     pub(crate) fn size(&self) -> usize {
         let own = size_of::<Self>();

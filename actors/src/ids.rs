@@ -97,9 +97,9 @@ impl JobId {
 impl SessionId {
     const OBJECT: u64 = 1 << 63;
 
-    /// The session in which an object makes its nested calls, from the object's hash.
-    pub fn of_object(object_hash: u64) -> Self {
-        Self(object_hash | Self::OBJECT)
+    /// The session in which an object makes its nested calls, from its hash and what tells it from an earlier one.
+    pub fn of_object(mixed: u64) -> Self {
+        Self(mixed | Self::OBJECT)
     }
 
     /// The session of a client, from random bits.

@@ -27,8 +27,10 @@ pub const NESTED_TIMEOUT_MS: u64 = 30_000;
 /// One object.
 pub struct Instance {
     pub(crate) object_type: &'static ObjectType,
-    /// The object's hash, which names it in call chains and as a session.
+    /// The object's hash, which names it in call chains.
     pub(crate) hash: u64,
+    /// The session of its nested calls.
+    pub(crate) session: SessionId,
     pub(crate) state: Option<Box<dyn State>>,
     /// Set when the state could not be restored after a panic: nobody may see what is left.
     pub(crate) lost: bool,
@@ -53,6 +55,8 @@ pub(crate) struct Extras {
 pub(crate) struct QueuedCall {
     pub(crate) waiter: WaiterId,
     pub(crate) arguments: Bytes,
+    /// The objects that wait for the call, as hashes.
+    pub(crate) chain: Box<[u64]>,
 }
 
 /// What one run of a method says.
@@ -64,10 +68,11 @@ enum Step {
 
 impl Instance {
     /// An object that has not been made yet.
-    pub fn vacant(object_type: &'static ObjectType, hash: u64) -> Self {
+    pub fn vacant(object_type: &'static ObjectType, hash: u64, session: SessionId) -> Self {
         Self {
             object_type,
             hash,
+            session,
             state: None,
             lost: false,
             construction: 0,
@@ -85,6 +90,7 @@ impl Instance {
     /// Whether nothing is left that would have to be kept.
     pub fn is_vacant(&self) -> bool {
         self.state.is_none()
+            && !self.lost
             && self.parked.is_empty()
             && self.extras.as_ref().is_none_or(|extras| extras.nested.is_idle())
     }
@@ -206,18 +212,20 @@ impl Instance {
             };
             return if hash == self.construction { Ok(false) } else { Err(Refusal::DifferentArguments) };
         }
+        let (state, hash) = self.make(wanted)?;
+        (self.state, self.construction) = (Some(state), hash);
+        Ok(true)
+    }
+
+    /// Runs the constructor; returns the state and the hash of the arguments.
+    fn make(&self, wanted: &Wanted) -> Result<(Box<dyn State>, u64), Refusal> {
         let (arguments, hash) = match wanted {
             Wanted::Anything => (None, 0),
             Wanted::Hash(_) => return Err(Refusal::NotCreated),
             Wanted::Arguments(construction) => (Some(construction.arguments.as_ref()), construction.hash),
         };
-        let made = catch_unwind(|| (self.object_type.create)(arguments));
-        match made {
-            Ok(Ok(state)) => {
-                self.state = Some(state);
-                self.construction = hash;
-                Ok(true)
-            }
+        match catch_unwind(|| (self.object_type.create)(arguments)) {
+            Ok(Ok(state)) => Ok((state, hash)),
             Ok(Err(CreateError::NoArguments)) => Err(Refusal::NotCreated),
             Ok(Err(CreateError::Arguments(why))) => Err(Refusal::Arguments { method: "new".to_owned(), why }),
             Ok(Err(CreateError::Constructor(why))) => Err(Refusal::Constructor(why)),
@@ -228,10 +236,11 @@ impl Instance {
     fn apply_system(&mut self, stamp: Stamp, call: &CallEntry, out: &mut Outcomes) {
         let body = match call.method {
             system::CREATE => self.ensure(&call.construction).map(encoded),
-            system::FORCE_NEW => {
+            system::FORCE_NEW => self.make(&call.construction).map(|(state, hash)| {
                 self.remove(stamp, out);
-                self.ensure(&call.construction).map(|_| Bytes::new())
-            }
+                (self.state, self.construction) = (Some(state), hash);
+                Bytes::new()
+            }),
             system::DELETE => Ok(encoded(self.remove(stamp, out))),
             system::DESCRIBE => Ok(encoded(self.describe().to_string())),
             method => Err(Refusal::UnknownMethod { name: self.object_type.name.to_owned(), method }),
@@ -353,7 +362,7 @@ impl Instance {
         }
         self.parked.insert(waiter, parked);
         let queue = self.extras.get_or_insert_default().queues.entry(call.method).or_default();
-        queue.push_back(QueuedCall { waiter, arguments: call.arguments.clone() });
+        queue.push_back(QueuedCall { waiter, arguments: call.arguments.clone(), chain: call.chain.clone() });
         out.watched.push(call.owner);
     }
 
@@ -381,8 +390,9 @@ impl Instance {
             };
             match step {
                 Step::Done(Ran::Returned(body)) => {
-                    out.answers.push((parked.call, Answer { applied: true, index: stamp.index, result: Ok(body) }));
-                    self.emit_nested(&turn, &[], parked.deadline_ms.unwrap_or(u64::MAX), out);
+                    let applied = matches!(method.run, Run::Write(_));
+                    out.answers.push((parked.call, Answer { applied, index: stamp.index, result: Ok(body) }));
+                    self.emit_nested(&turn, &queued.chain, parked.deadline_ms.unwrap_or(u64::MAX), out);
                 }
                 Step::Done(Ran::Parked) => {}
                 other => out.answers.push((parked.call, failed(other, stamp, method))),
@@ -506,7 +516,7 @@ impl Instance {
             let nested = &mut self.extras.get_or_insert_default().nested;
             let (lane, sequence) = nested.start(turn, then, context, deadline_ms, &chain[..chain.len() - 1]);
             out.nested.push(NestedCall {
-                call: CallId { session: SessionId::of_object(self.hash), lane, sequence },
+                call: CallId { session: self.session, lane, sequence },
                 object_type: message.object_type,
                 key: message.key,
                 construction: message.construction.map(|arguments| crate::handle::Construction::new(arguments).into()),

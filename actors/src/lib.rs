@@ -37,12 +37,12 @@ pub use object::{
     Access, ArgumentsError, Constructor, Continuation, CreateError, CreateFn, DecodeFn, DuplicateType, Handle, Hooks,
     Method, Object, ObjectHandle, ObjectType, Ran, Registration, Registry, Run, ShapeCell, State,
 };
-pub use objects_table::{ObjectEntry, ObjectName, ObjectNumber, ObjectTable};
+pub use objects_table::{ObjectEntry, ObjectName, ObjectNumber, ObjectTable, SharedInstance};
 pub use replies::{Admission, Answer, LANES_MAX, LanePool, ReplyTable};
 pub use ring::{VIRTUAL_NODES, place};
 pub use rollback::SMALL_STATE_BYTES_MAX;
 pub use schema::{fingerprint, shape_of};
-pub use slot::{Arrival, Effect, Limits, Now, SharedInstance, Slot};
+pub use slot::{Arrival, Effect, Limits, Now, Slot};
 pub use table::{Member, NodeLayout, SLOTS_DEFAULT, SlotPlace, SlotTable, shard_of, slot_of};
 pub use turn::{Continue, Message, Stamp, Then, Turn};
 pub use waiter::{ParkedCall, ParkedCalls, Waiter};

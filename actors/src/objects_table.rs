@@ -5,10 +5,12 @@ use std::rc::Rc;
 
 use hashbrown::HashTable;
 
-use crate::ids::JobId;
+use crate::ids::{JobId, SessionId, WaiterId};
 use crate::instance::Instance;
 use crate::object::ObjectType;
-use crate::slot::SharedInstance;
+
+/// The core of an object, shared by its slot and its actor, which are on one thread.
+pub type SharedInstance = Rc<RefCell<Instance>>;
 
 /// An object's place in its slot's table. It is given to another object only after this one has been removed.
 pub type ObjectNumber = u32;
@@ -95,13 +97,13 @@ impl ObjectTable {
         found.map(|&(_, object)| object)
     }
 
-    /// The object of that name, added if it is not there.
-    pub(crate) fn find_or_add(&mut self, name: ObjectName<'_>) -> ObjectNumber {
+    /// The object of that name, added if it is not there; `birth` is its slot's.
+    pub(crate) fn find_or_add(&mut self, name: ObjectName<'_>, birth: u64) -> ObjectNumber {
         if let Some(object) = self.find(name) {
             return object;
         }
         let ObjectName { hash, job, object_type, key } = name;
-        let instance = Rc::new(RefCell::new(Instance::vacant(object_type, hash)));
+        let instance = Rc::new(RefCell::new(Instance::vacant(object_type, hash, SessionId::of_object(hash ^ birth))));
         let entry =
             ObjectEntry { hash, job, object_type, key: key.into(), instance, queued: 0, parked: 0, exists: false };
         let object = self.free.pop().unwrap_or_else(|| {
@@ -168,6 +170,10 @@ impl ObjectTable {
 
     pub(crate) fn parked_in(&self, object: ObjectNumber) -> u32 {
         self.get(object).map_or(0, |entry| entry.parked)
+    }
+
+    pub(crate) fn is_parked(&self, object: ObjectNumber, waiter: WaiterId) -> bool {
+        self.get(object).is_some_and(|entry| entry.instance.borrow().parked().contains_key(&waiter))
     }
 
     pub(crate) fn of_job(&self, job: JobId) -> Vec<ObjectNumber> {

@@ -27,16 +27,18 @@ pub struct Answer {
 #[derive(Clone, Debug)]
 struct LaneEntry {
     sequence: Sequence,
+    /// Where the call itself was ordered; its answer may be due to a later entry.
+    index: LogIndex,
     state: CallState,
 }
 
 #[derive(Clone, Debug)]
 enum CallState {
-    /// Ordered at this index, maybe applied, maybe parked.
-    Running(LogIndex),
+    /// Ordered, maybe applied, maybe parked.
+    Running,
     Done(Answer),
     /// The caller has the reply.
-    Acknowledged(LogIndex),
+    Acknowledged,
 }
 
 /// What the table knows of a call that arrives.
@@ -75,17 +77,17 @@ impl ReplyTable {
         };
         if call.sequence > entry.sequence {
             return match entry.state {
-                CallState::Running(_) => Admission::Stale,
-                CallState::Done(_) | CallState::Acknowledged(_) => Admission::New,
+                CallState::Running => Admission::Stale,
+                CallState::Done(_) | CallState::Acknowledged => Admission::New,
             };
         }
         if call.sequence < entry.sequence {
             return Admission::Stale;
         }
         match &entry.state {
-            CallState::Running(index) => Admission::Running(*index),
+            CallState::Running => Admission::Running(entry.index),
             CallState::Done(answer) => Admission::Done(answer.clone()),
-            CallState::Acknowledged(_) => Admission::Stale,
+            CallState::Acknowledged => Admission::Stale,
         }
     }
 
@@ -93,7 +95,7 @@ impl ReplyTable {
     pub fn accept(&mut self, call: CallId, index: LogIndex, expires_ms: u64) {
         let session = self.sessions.entry(call.session).or_default();
         session.expires_ms = session.expires_ms.max(expires_ms);
-        let entry = LaneEntry { sequence: call.sequence, state: CallState::Running(index) };
+        let entry = LaneEntry { sequence: call.sequence, index, state: CallState::Running };
         session.lanes.insert(call.lane, entry);
     }
 
@@ -107,9 +109,9 @@ impl ReplyTable {
     /// Drops a reply that its caller has.
     pub fn acknowledge(&mut self, call: CallId) {
         if let Some(entry) = self.entry(call)
-            && let CallState::Done(answer) = &entry.state
+            && matches!(entry.state, CallState::Done(_))
         {
-            entry.state = CallState::Acknowledged(answer.index);
+            entry.state = CallState::Acknowledged;
         }
     }
 
@@ -118,18 +120,16 @@ impl ReplyTable {
         if let Some(entry) = self.entry(call) {
             *entry = LaneEntry {
                 sequence: Sequence(call.sequence.0.saturating_sub(1)),
-                state: CallState::Acknowledged(LogIndex(0)),
+                index: LogIndex(0),
+                state: CallState::Acknowledged,
             };
         }
     }
 
-    /// The place in the log of a call that has been applied, whether or not its reply is still kept.
+    /// Where a call was ordered, whether or not its reply is still kept: the id of its waiter, and of what it was granted.
     pub fn index_of(&self, call: CallId) -> Option<LogIndex> {
         let entry = self.sessions.get(&call.session)?.lanes.get(&call.lane)?;
-        (entry.sequence == call.sequence).then_some(match &entry.state {
-            CallState::Running(index) | CallState::Acknowledged(index) => *index,
-            CallState::Done(answer) => answer.index,
-        })
+        (entry.sequence == call.sequence).then_some(entry.index)
     }
 
     /// Forgets a session that has ended everywhere.

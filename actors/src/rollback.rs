@@ -112,6 +112,7 @@ impl Instance {
         match &mut self.rollback.large {
             None if scratch_bytes > SMALL_STATE_BYTES_MAX => self.take_checkpoint(),
             None => {}
+            Some(_) if entry.only_reads(self.object_type) => {}
             Some(large) => {
                 large.since_bytes += entry.size();
                 large.since.push((entry.clone(), std::mem::take(&mut large.poisoned)));
@@ -153,6 +154,7 @@ impl Instance {
     pub(crate) fn rebuild(&mut self) {
         let Some(mut large) = self.rollback.large.take() else { return };
         self.state = large.checkpoint.state.as_deref().and_then(|bytes| (self.object_type.decode)(bytes).ok());
+        self.lost = self.state.is_none() && large.checkpoint.state.is_some();
         self.construction = large.checkpoint.construction;
         self.parked = large.checkpoint.parked.clone();
         let queues = large.checkpoint.queues.clone();

@@ -4,9 +4,7 @@
 //! then does an [`Effect::Apply`] leave, and the object's actor applies it; `handle_outcomes` keeps and sends the replies.
 //! With one copy, an entry is committed as soon as it is appended.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::rc::Rc;
 
 use bytes::Bytes;
 
@@ -14,11 +12,13 @@ use crate::entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wa
 use crate::error::{Fault, Refusal};
 use crate::handle::{SYSTEM_METHODS_FROM, system};
 use crate::ids::{CallId, Epoch, JobId, Lane, LogIndex, Owner, Sequence, SlotId, WaiterId};
-use crate::instance::Instance;
 use crate::object::Access;
 use crate::objects_table::{ObjectEntry, ObjectName, ObjectNumber, ObjectTable};
 use crate::replies::{Admission, Answer, ReplyTable};
 use crate::turn::Stamp;
+
+/// Spreads the turns of one batch over the seeds (2^64 divided by the golden ratio).
+const SEED_STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// What limits a slot's queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +101,8 @@ pub struct Slot {
     id: SlotId,
     epoch: Epoch,
     limits: Limits,
+    /// Drawn when the slot began, from nothing: sessions of its objects never meet those of an earlier slot of the number.
+    birth: u64,
     appended: LogIndex,
     committed: LogIndex,
     now_ms: u64,
@@ -115,12 +117,13 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// An empty slot, served from `epoch` on.
-    pub fn new(id: SlotId, epoch: Epoch, limits: Limits) -> Self {
+    /// An empty slot, served from `epoch` on. `birth` is a random number.
+    pub fn new(id: SlotId, epoch: Epoch, limits: Limits, birth: u64) -> Self {
         Self {
             id,
             epoch,
             limits,
+            birth,
             appended: LogIndex(0),
             committed: LogIndex(0),
             now_ms: 0,
@@ -173,7 +176,7 @@ impl Slot {
         if let Err(refusal) = self.check(&arrival, now) {
             return out.push(refused(call, refusal));
         }
-        let object = self.objects.find_or_add(arrival.object);
+        let object = self.objects.find_or_add(arrival.object, self.birth);
         if let Err(refusal) = self.check_room(object, is_write) {
             return out.push(refused(call, refusal));
         }
@@ -196,8 +199,10 @@ impl Slot {
     }
 
     /// The caller of `call` has given up: its wait ends, or what it was granted is taken back.
+    ///
+    /// A call that has not arrived yet will not be run when it does.
     pub fn handle_cancel(&mut self, call: CallId, name: ObjectName<'_>, now: Now, out: &mut Vec<Effect>) {
-        let Some(index) = self.replies.index_of(call) else { return };
+        let Some(index) = self.replies.index_of(call) else { return self.kill(call, Fault::Cancelled, out) };
         let Some(object) = self.objects.find(name) else { return };
         let waiter = WaiterId(index.0);
         let index = self.order(object, EntryKind::Cancel { call, waiter, why: GiveUp::Cancelled }, now);
@@ -209,15 +214,20 @@ impl Slot {
         match self.replies.admission(call) {
             Admission::Running(_) => {}
             Admission::Done(answer) => out.push(Effect::Reply { call, answer }),
-            Admission::New => {
-                let answer =
-                    Answer { applied: false, index: LogIndex(0), result: Err(Fault::Refused(Refusal::Expired)) };
-                self.replies.accept(call, LogIndex(0), 0);
-                self.replies.complete(call, &answer);
-                out.push(Effect::Reply { call, answer });
-            }
+            Admission::New => self.kill(call, Fault::Refused(Refusal::Expired), out),
             Admission::Stale => out.push(refused(call, Refusal::Stale)),
         }
+    }
+
+    /// Answers a call that was never accepted, for good: it will not be run when it comes.
+    fn kill(&mut self, call: CallId, fault: Fault, out: &mut Vec<Effect>) {
+        if self.replies.admission(call) != Admission::New {
+            return;
+        }
+        let answer = Answer { applied: false, index: LogIndex(0), result: Err(fault) };
+        self.replies.accept(call, LogIndex(0), u64::MAX);
+        self.replies.complete(call, &answer);
+        out.push(Effect::Reply { call, answer });
     }
 
     /// The caller has the reply of `call`.
@@ -273,6 +283,9 @@ impl Slot {
                 break;
             }
             self.timers.pop_first();
+            if !self.objects.is_parked(object, waiter) {
+                continue;
+            }
             let index = self.order(object, EntryKind::Cancel { call, waiter, why: GiveUp::TimedOut }, now);
             self.commit(index, out);
         }
@@ -359,7 +372,7 @@ impl Slot {
         self.now_ms = self.now_ms.max(now.ms);
         self.appended.0 += 1;
         let index = self.appended;
-        let seed = now.seed ^ index.0.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let seed = now.seed ^ index.0.wrapping_mul(SEED_STEP);
         self.log.push_back((object, Entry { stamp: Stamp { index, now_ms: self.now_ms, seed }, kind }));
         index
     }
@@ -376,14 +389,13 @@ impl Slot {
 
     /// A read is not logged. It follows what has been committed, and sees nothing else.
     fn read(&mut self, object: ObjectNumber, entry: CallEntry, now: Now, out: &mut Vec<Effect>) {
-        let stamp = Stamp { index: self.committed, now_ms: self.now_ms.max(now.ms), seed: now.seed };
+        let call = u64::from(entry.call.lane.0) << 32 ^ entry.call.sequence.0;
+        let seed = now.seed ^ call.wrapping_mul(SEED_STEP);
+        let stamp = Stamp { index: self.committed, now_ms: self.now_ms.max(now.ms), seed };
         self.objects.note_queued(object);
         out.push(Effect::Apply { object, entry: Entry { stamp, kind: EntryKind::Call(entry) } });
     }
 }
-
-/// The core of an object, shared by its slot and its actor, which are on one thread.
-pub type SharedInstance = Rc<RefCell<Instance>>;
 
 fn refused(call: CallId, refusal: Refusal) -> Effect {
     let result = Err(Fault::Refused(refusal));

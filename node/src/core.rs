@@ -77,7 +77,7 @@ impl Core {
         let limits = place.options.limits();
         let slots = (0..).map(SlotId).zip(&place.table.slots).map(|(slot, at)| {
             let mine = at.primary == me && place.layout.shard_of(slot) == shard;
-            mine.then(|| Slot::new(slot, at.epoch, limits))
+            mine.then(|| Slot::new(slot, at.epoch, limits, rand::random()))
         });
         let slots = slots.collect();
         Rc::new_cyclic(|this| {
@@ -179,7 +179,13 @@ impl Core {
         self.meter.call();
         let session = request.session.unwrap_or(own);
         if session != own {
+            let is_new = !self.sessions.knows(session);
             self.sessions.route(session, stream);
+            if is_new && request.flags & parts::RETRY != 0 {
+                // Its replies are gone with it, so whether an earlier try was applied is not known here.
+                let call = CallId { session, lane: request.lane, sequence: request.sequence };
+                return self.refuse(call, Refusal::SessionEnded);
+            }
         }
         for &(slot, lane, sequence) in &request.acks {
             if let Some(slot) = self.slot_mut(slot) {

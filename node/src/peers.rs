@@ -261,6 +261,9 @@ pub(crate) fn nested_result(result: Result<Bytes, Fault>) -> Result<Bytes, Fault
         Err(Fault::Refused(Refusal::WrongPlace | Refusal::Stopping)) => {
             Err(Fault::Refused(Refusal::Unavailable("the node that serves the object is stopping".to_owned())))
         }
+        Err(Fault::Refused(Refusal::SessionEnded)) => {
+            Err(Fault::Unknown { why: "the node that served the object has lost track of the call".to_owned() })
+        }
         other => other,
     }
 }

@@ -9,9 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use common::{Peer, Raw, add, node, refusal, request, value};
 use greenroom::objects::{Barrier, Counter};
 use greenroom::wire::{self, Frame, Request};
-use greenroom::{
-    Construction, Epoch, Fault, KeyError, Lane, Object, Refusal, Sequence, SessionId, SlotId, SlotTable,
-};
+use greenroom::{Construction, Epoch, Fault, KeyError, Lane, Object, Refusal, Sequence, SessionId, SlotId, SlotTable};
 use greenroom_macros::object;
 use greenroom_node::Node;
 use serde::{Deserialize, Serialize};

@@ -65,6 +65,10 @@ impl MutexObject {
 
     /// Waits for the lock, and brings the value.
     pub fn lock(&mut self, waiter: Waiter<Locked>, turn: &mut Turn) {
+        // Who gave up meanwhile is forgotten, at a cost that stays in proportion.
+        if self.queue.len().is_power_of_two() {
+            self.queue.retain(Waiter::is_live);
+        }
         self.queue.push_back(waiter);
         self.hand_over(turn);
     }

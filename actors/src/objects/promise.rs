@@ -53,7 +53,13 @@ impl PromiseObject {
     pub fn get(&mut self, waiter: Waiter<Bytes>) {
         match &self.value {
             Some(value) => waiter.reply(value.clone()),
-            None => self.waiting.push(waiter),
+            None => {
+                // Who gave up meanwhile is forgotten, at a cost that stays in proportion.
+                if self.waiting.len().is_power_of_two() {
+                    self.waiting.retain(Waiter::is_live);
+                }
+                self.waiting.push(waiter);
+            }
         }
     }
 
