@@ -179,7 +179,7 @@ impl Instance {
         let parked = (method.parks && method.guard.is_none()).then(|| parked_call(stamp, call));
         let mut turn = Turn::new(stamp, call.call, call.owner);
         let step = match method.run {
-            Run::Read(run) => self.step_read(&mut turn, |state, turn| run(state, &call.arguments, turn)),
+            Run::Read(run) => self.step_read(&mut turn, out, |state, turn| run(state, &call.arguments, turn)),
             Run::Write(run) => self
                 .step(stamp, &mut turn, parked.as_ref(), scratch, out, |state, turn| run(state, &call.arguments, turn)),
         };
@@ -383,7 +383,7 @@ impl Instance {
             let method = &self.object_type.methods[usize::from(number)];
             let mut turn = Turn::resumed(stamp, run_number, queued.waiter, parked.call, parked.owner);
             let step = match method.run {
-                Run::Read(run) => self.step_read(&mut turn, |state, turn| run(state, &queued.arguments, turn)),
+                Run::Read(run) => self.step_read(&mut turn, out, |state, turn| run(state, &queued.arguments, turn)),
                 Run::Write(run) => {
                     self.step(stamp, &mut turn, None, scratch, out, |state, turn| run(state, &queued.arguments, turn))
                 }
@@ -462,6 +462,7 @@ impl Instance {
     fn step_read(
         &mut self,
         turn: &mut Turn,
+        out: &mut Outcomes,
         run: impl FnOnce(&dyn Any, &mut Turn) -> Result<Ran, ArgumentsError>,
     ) -> Step {
         let Some(state) = self.state.as_deref() else { return Step::BadArguments("the object is gone".to_owned()) };
@@ -471,7 +472,10 @@ impl Instance {
         match ran {
             Ok(Ok(ran)) => Step::Done(ran),
             Ok(Err(ArgumentsError(why))) => Step::BadArguments(why),
-            Err(panic) => Step::Panicked(panic_message(panic.as_ref())),
+            Err(panic) => {
+                out.n_panics += 1;
+                Step::Panicked(panic_message(panic.as_ref()))
+            }
         }
     }
 

@@ -93,7 +93,7 @@ impl Turn {
     ///
     /// Other calls may come between. A call that closes a circle of objects arrives as a refusal.
     ///
-    /// ```ignore
+    /// ```text
     /// turn.call(self.other.message().add(5), Self::then_added.with((waiter,)));
     /// ```
     ///

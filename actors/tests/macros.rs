@@ -19,12 +19,12 @@ use serde::{Deserialize, Serialize};
 /// Counts.
 #[object]
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Counter {
+pub struct Tally {
     count: i64,
 }
 
 #[object]
-impl Counter {
+impl Tally {
     /// Adds `delta`.
     pub fn add(&mut self, delta: i64) -> i64 {
         self.count += delta;
@@ -63,7 +63,7 @@ impl Counter {
     }
 }
 
-static HITS: Handle<Counter> = Counter::shared("hits");
+static HITS: Handle<Tally> = Tally::shared("hits");
 
 /// Why a withdrawal failed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,11 +82,11 @@ impl fmt::Display for Insufficient {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     balance: u64,
-    log: Handle<Counter>,
+    log: Handle<Tally>,
     last: Option<Owner>,
 }
 
-impl PartialEq for CounterHandle {
+impl PartialEq for TallyHandle {
     fn eq(&self, other: &Self) -> bool {
         self.object().name() == other.object().name()
     }
@@ -99,7 +99,7 @@ impl Account {
         if balance == 0 {
             return Err(Insufficient { missing: 1 });
         }
-        Ok(Self { balance, log: Counter::named(key), last: None })
+        Ok(Self { balance, log: Tally::named(key), last: None })
     }
 
     /// Takes `amount`.
@@ -270,7 +270,7 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
 fn public_methods_are_in_the_table_in_their_order() {
     use Access::{Read, Write};
     let counter = [("add", Write), ("get", Read), ("at", Read), ("draw", Write), ("copy", Read), ("ahead", Read)];
-    assert_eq!(table(Counter::TYPE), counter.map(|(name, access)| (name, access, false, false)));
+    assert_eq!(table(Tally::TYPE), counter.map(|(name, access)| (name, access, false, false)));
     assert_eq!(table(Account::TYPE), [("withdraw", Write, false, false), ("withdraw_logged", Write, true, false)],);
     assert_eq!(
         table(Permits::TYPE),
@@ -282,7 +282,7 @@ fn public_methods_are_in_the_table_in_their_order() {
 fn types_are_registered_under_their_names() {
     let registry = Registry::collect().expect("all names differ");
     let names: Vec<_> = registry.iter().map(|object_type| object_type.name).collect();
-    for name in ["Counter", "Permits", "bank.Account"] {
+    for name in ["Tally", "Permits", "bank.Account"] {
         assert!(names.contains(&name), "{name} is missing in {names:?}");
     }
     assert_eq!(Account::NAME, "bank.Account");
@@ -290,11 +290,11 @@ fn types_are_registered_under_their_names() {
 
 #[test]
 fn methods_run_on_encoded_arguments() {
-    let mut counter: Counter = create(None).expect("the type has a default");
+    let mut counter: Tally = create(None).expect("the type has a default");
     assert_eq!(returned::<i64>(&run(&mut counter, "add", &(5_i64,), &mut turn())), 5);
     assert_eq!(returned::<i64>(&run(&mut counter, "get", &(), &mut turn())), 5);
-    assert_eq!(returned::<Counter>(&run(&mut counter, "copy", &(), &mut turn())), Counter { count: 5 });
-    let others = vec![Counter { count: 6 }, Counter { count: 4 }];
+    assert_eq!(returned::<Tally>(&run(&mut counter, "copy", &(), &mut turn())), Tally { count: 5 });
+    let others = vec![Tally { count: 6 }, Tally { count: 4 }];
     assert_eq!(returned::<usize>(&run(&mut counter, "ahead", &(others,), &mut turn())), 1);
     let mut late = Turn::new(Stamp { now_ms: 100, ..Stamp::default() }, CallId::default(), turn().owner());
     assert_eq!(returned::<u64>(&run(&mut counter, "at", &(), &mut late)), 105);
@@ -304,18 +304,18 @@ fn methods_run_on_encoded_arguments() {
 
 #[test]
 fn arguments_that_do_not_decode_are_refused_before_anything_runs() {
-    let mut counter = Counter::default();
-    let Run::Write(add) = Counter::TYPE.methods[0].run else { panic!("`add` is a write") };
+    let mut counter = Tally::default();
+    let Run::Write(add) = Tally::TYPE.methods[0].run else { panic!("`add` is a write") };
     assert!(add(&mut counter, &[], &mut turn()).is_err());
     assert!(add(&mut counter, &[2, 0], &mut turn()).is_err(), "a byte too many");
-    assert_eq!(counter, Counter::default());
+    assert_eq!(counter, Tally::default());
 }
 
 #[test]
 fn a_constructor_takes_arguments_and_may_fail() {
     let arguments = encoded(&(10_u64, "log"));
     let account: Account = create(Some(&arguments)).expect("the arguments are right");
-    assert_eq!((account.balance, account.log.object().name()), (10, "Counter/log".to_owned()));
+    assert_eq!((account.balance, account.log.object().name()), (10, "Tally/log".to_owned()));
     assert_eq!(create::<Account>(None), Err(CreateError::NoArguments));
     let refused = create::<Account>(Some(&encoded(&(0_u64, "log"))));
     assert_eq!(refused, Err(CreateError::Constructor("1 are missing".to_owned())));
@@ -339,7 +339,7 @@ fn a_constructor_without_arguments_serves_as_the_default() {
 #[test]
 fn a_handle_sends_the_method_number_and_the_arguments() {
     let caller = recorder(&7_i64);
-    let counter = Counter::named("k").through(caller.clone()).with_timeout(Duration::from_secs(3));
+    let counter = Tally::named("k").through(caller.clone()).with_timeout(Duration::from_secs(3));
     assert_eq!(counter.add(2), Ok(7));
     assert_eq!(ready(counter.add_async(3)), Ok(7));
     let never_made = counter.add_async(4);
@@ -348,7 +348,7 @@ fn a_handle_sends_the_method_number_and_the_arguments() {
     let calls = caller.calls.lock().expect("no test panics while it records");
     let sent: Vec<_> =
         calls.iter().map(|call| (call.object(), call.method, decoded::<(i64,)>(&call.arguments))).collect();
-    assert_eq!(sent, [("Counter/k".to_owned(), 0, (2,)), ("Counter/k".to_owned(), 0, (3,))]);
+    assert_eq!(sent, [("Tally/k".to_owned(), 0, (2,)), ("Tally/k".to_owned(), 0, (3,))]);
     assert!(calls.iter().all(|call| call.timeout == Some(Duration::from_secs(3)) && !call.read && !call.parks));
 }
 
@@ -363,9 +363,9 @@ fn the_error_of_a_method_keeps_its_type() {
 
 #[test]
 fn handles_are_static_are_kept_and_travel() {
-    assert_eq!(format!("{HITS:?}"), "Counter/hits");
-    let copy: Handle<Counter> = decoded(&encoded(&HITS));
-    assert_eq!(copy.raw().name(), "Counter/hits");
+    assert_eq!(format!("{HITS:?}"), "Tally/hits");
+    let copy: Handle<Tally> = decoded(&encoded(&HITS));
+    assert_eq!(copy.raw().name(), "Tally/hits");
     let caller = recorder(&1_i64);
     assert_eq!(HITS.through(caller.clone()).get(), Ok(1));
     assert!(caller.calls.lock().expect("no test panics while it records")[0].read);
@@ -395,7 +395,7 @@ fn hooks_reach_the_object() {
     let mut account = Account { balance: 1, log: HITS.clone(), last: None };
     owner_gone(&mut account, Owner::Session(SessionId(9)), &mut turn());
     assert_eq!(account.last, Some(Owner::Session(SessionId(9))));
-    assert!(Counter::TYPE.hooks.owner_gone.is_none() && Permits::TYPE.hooks.owner_gone.is_none());
+    assert!(Tally::TYPE.hooks.owner_gone.is_none() && Permits::TYPE.hooks.owner_gone.is_none());
 }
 
 #[test]
@@ -436,35 +436,35 @@ fn a_parking_method_asks_other_objects_and_returns_nothing() {
 
 #[test]
 fn a_person_types_json() {
-    let add = &Counter::TYPE.methods[0];
+    let add = &Tally::TYPE.methods[0];
     assert_eq!((add.arguments_from_json)(&[5.into()]), Ok(encoded(&(5_i64,))));
     assert!((add.arguments_from_json)(&["five".into()]).is_err());
-    assert_eq!((Counter::TYPE.methods[1].arguments_from_json)(&[]), Ok(Vec::new()));
+    assert_eq!((Tally::TYPE.methods[1].arguments_from_json)(&[]), Ok(Vec::new()));
     assert_eq!((add.reply_to_json)(&encoded(&5_i64)), Ok(5.into()));
     let withdraw = &Account::TYPE.methods[0];
     let reply = (withdraw.reply_to_json)(&encoded(&Err::<u64, _>(Insufficient { missing: 3 })));
     assert_eq!(reply.expect("the reply decodes").to_string(), r#"{"Err":{"missing":3}}"#);
-    let state: &dyn State = &Counter { count: 5 };
+    let state: &dyn State = &Tally { count: 5 };
     assert_eq!(state.to_json().expect("the state has JSON").to_string(), r#"{"count":5}"#);
 }
 
 #[test]
 fn the_shape_names_state_methods_and_continuations() {
-    let expected = "Counter { state Counter where Counter { count: i64 }; &mut add(i64) -> i64; &get() -> i64; \
-                    &at() -> u64; &mut draw(u64, u64) -> u64; &copy() -> Counter where Counter { count: i64 }; \
-                    &ahead(Vec<Counter>) where Counter { count: i64 } -> u64 }";
-    assert_eq!(Counter::TYPE.shape(), expected);
+    let expected = "Tally { state Tally where Tally { count: i64 }; &mut add(i64) -> i64; &get() -> i64; \
+                    &at() -> u64; &mut draw(u64, u64) -> u64; &copy() -> Tally where Tally { count: i64 }; \
+                    &ahead(Vec<Tally>) where Tally { count: i64 } -> u64 }";
+    assert_eq!(Tally::TYPE.shape(), expected);
     assert!(Account::TYPE.shape().contains("; new(u64, String); "), "{}", Account::TYPE.shape());
     assert!(Account::TYPE.shape().contains("then_seen(i64, ())"));
-    assert_ne!(Counter::TYPE.fingerprint(), Account::TYPE.fingerprint());
+    assert_ne!(Tally::TYPE.fingerprint(), Account::TYPE.fingerprint());
 }
 
 #[test]
 fn state_survives_encoding() {
-    let counter: &dyn State = &Counter { count: 5 };
+    let counter: &dyn State = &Tally { count: 5 };
     let bytes = counter.encode(Vec::new()).expect("the state can be encoded");
-    let object: Box<dyn Any> = (Counter::TYPE.decode)(&bytes).expect("the state decodes");
-    assert_eq!(object.downcast_ref(), Some(&Counter { count: 5 }));
+    let object: Box<dyn Any> = (Tally::TYPE.decode)(&bytes).expect("the state decodes");
+    assert_eq!(object.downcast_ref(), Some(&Tally { count: 5 }));
 }
 
 #[test]

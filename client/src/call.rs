@@ -52,7 +52,13 @@ async fn ensure_table(shared: &Arc<Shared>, outgoing: &OutgoingCall, started: In
     let deadline = started + outgoing.timeout.unwrap_or(shared.settings.timeout);
     let mut backoff = BACKOFF_FIRST;
     loop {
-        match shared.table().await {
+        let asked = tokio::select! {
+            table = shared.table() => table,
+            () = shared.pause(deadline.saturating_duration_since(Instant::now())) => {
+                Err(shared.directory.silence())
+            }
+        };
+        match asked {
             Ok(table) => return Ok(table.slots.len()),
             Err(why) if Instant::now() + backoff >= deadline => {
                 return Err(Error::NotSent { object: outgoing.object(), why });
@@ -79,7 +85,7 @@ struct Call {
     sent: bool,
     /// Whether the call may have been applied without an answer.
     in_doubt: bool,
-    /// The connection on which its answer is awaited.
+    /// The connection on which it was sent last, until its outcome is known.
     out: Option<Arc<Connection>>,
 }
 
@@ -129,10 +135,14 @@ impl Call {
         loop {
             let why = match next.take() {
                 Some(Next::Return(result)) => {
+                    self.out = None;
                     self.end();
                     return result;
                 }
-                Some(Next::Lost(error)) => return Err(error),
+                Some(Next::Lost(error)) => {
+                    self.out = None;
+                    return Err(error);
+                }
                 Some(Next::AgainAtOnce) | None => {
                     let began = Instant::now();
                     next = Some(self.attempt().await);
@@ -148,6 +158,9 @@ impl Call {
             let end = self.deadline.unwrap_or(since + self.shared.settings.patience);
             let pause = jitter(backoff);
             if Instant::now() + pause >= end {
+                if let Some(connection) = self.out.take() {
+                    connection.abandon(self.id.lane, self.cancellation());
+                }
                 return Err(self.give_up(why));
             }
             self.shared.pause(pause).await;
@@ -180,20 +193,30 @@ impl Call {
         }
         let route = match self.shared.directory.route(self.slot) {
             Some(route) => route,
-            None => match self.shared.directory.ensure_route(self.slot).await {
-                Ok(route) => route,
-                Err(why) => return Next::Again(why),
+            None => match self.within(self.shared.directory.ensure_route(self.slot)).await {
+                Some(Ok(route)) => route,
+                Some(Err(why)) => return Next::Again(why),
+                None => return Next::Again("the node does not answer".to_owned()),
             },
         };
+        let moved = self.out.as_ref().is_some_and(|out| {
+            out.target().node == route.connection.target().node
+                && out.target().incarnation != route.connection.target().incarnation
+        });
+        if self.in_doubt && moved {
+            let why = "the node was started anew, and what only it held is gone".to_owned();
+            return Next::Lost(self.unknown(why));
+        }
         match self.send(&route) {
             Ok(event) => {
                 let event = event.await;
                 self.outcome(event).map_or_else(|next| next, |body| Next::Return(Ok(body)))
             }
-            Err(NotSent::Opening(told)) => match told.await {
-                Ok(Ok(())) => Next::AgainAtOnce,
-                Ok(Err(why)) => Next::Again(why),
-                Err(_) => Next::Again("the client is shutting down".to_owned()),
+            Err(NotSent::Opening(told)) => match self.within(told).await {
+                Some(Ok(Ok(()))) => Next::AgainAtOnce,
+                Some(Ok(Err(why))) => Next::Again(why),
+                Some(Err(_)) => Next::Again("the client is shutting down".to_owned()),
+                None => Next::Again(format!("{} does not answer", route.connection.target().address)),
             },
             Err(NotSent::Gone(why)) => {
                 self.forget(&route.connection);
@@ -208,10 +231,12 @@ impl Call {
 
     /// The call's value, or what to do without one.
     fn outcome(&mut self, event: Result<Event, oneshot::error::RecvError>) -> Result<Bytes, Next> {
-        let connection = self.out.take();
         let event = event.unwrap_or_else(|_| Event::Broken("the client is shutting down".to_owned()));
         Err(match event {
-            Event::Answered(Ok(body)) => return Ok(body),
+            Event::Answered(Ok(body)) => {
+                self.out = None;
+                return Ok(body);
+            }
             Event::Answered(Err(Fault::Refused(refusal))) => self.judge_refusal(refusal),
             Event::Answered(Err(fault)) => Next::Return(Err(fault.into_error(self.outgoing.object(), self.id))),
             Event::Broken(why) if self.id.session == self.shared.session() || self.outgoing.read => {
@@ -220,19 +245,29 @@ impl Call {
             }
             Event::Broken(why) => Next::Lost(self.unknown(why)),
             Event::Gone(why) => {
-                if let Some(connection) = connection {
-                    self.forget(&connection);
+                if let Some(connection) = &self.out {
+                    self.forget(connection);
                 }
                 if self.outgoing.read { Next::Again(why) } else { Next::Lost(self.unknown(why)) }
             }
             Event::Expired => {
-                if let Some(connection) = connection {
+                if let Some(connection) = &self.out {
                     // If it is still parked there, it must not be granted anything now.
                     connection.abandon(self.id.lane, self.cancellation());
                 }
                 Next::Lost(self.unknown("no answer before the deadline".to_owned()))
             }
         })
+    }
+
+    /// What `wait` brings, if that is before the call's time is over.
+    async fn within<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        let left =
+            self.deadline.map_or(self.shared.settings.patience, |end| end.saturating_duration_since(Instant::now()));
+        tokio::select! {
+            outcome = wait => Some(outcome),
+            () = self.shared.pause(left) => None,
+        }
     }
 
     fn judge_refusal(&mut self, refusal: Refusal) -> Next {
@@ -313,7 +348,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        // The future was dropped while its answer was awaited.
+        // The future was dropped before its outcome was known.
         let Some(connection) = self.out.take() else { return };
         connection.abandon(self.id.lane, self.cancellation());
     }

@@ -217,8 +217,18 @@ impl Shared {
 
     /// Waits on the client's own clock, so that calls may be polled by any executor.
     pub(crate) async fn pause(&self, time: Duration) {
+        /// Ends the task with its pause.
+        struct Pause(tokio::task::JoinHandle<()>);
+
+        impl Drop for Pause {
+            fn drop(&mut self) {
+                self.0.abort();
+            }
+        }
+
+        let mut pause = Pause(self.runtime.spawn(tokio::time::sleep(time)));
         // A runtime that shuts down ends the pause early, and the call after it.
-        let _ = self.runtime.spawn(tokio::time::sleep(time)).await;
+        let _ = (&mut pause.0).await;
     }
 
     pub(crate) async fn table(&self) -> Result<Arc<SlotTable>, String> {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use greenroom_actors::wire::{self, Frame, Hello, HelloRefusal, Request};
 use greenroom_actors::{
     ClusterId, Fault, Incarnation, JobId, Lane, NodeId, Sequence, SessionId, ShardId, SlotId, SlotTable,
@@ -20,6 +20,8 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 const REOPEN_FIRST: Duration = Duration::from_millis(5);
 const REOPEN_MAX: Duration = Duration::from_secs(1);
 const REOPEN_FOR: Duration = Duration::from_secs(60);
+/// Cancellations that are kept for a broken stream; beyond it they are left to the end of the session.
+const CANCELS_MAX: usize = 100_000;
 /// How often calls are checked for their deadlines.
 const EXPIRY_TICK: Duration = Duration::from_millis(20);
 /// A reply above this size is acknowledged at once, so that the node need not keep it.
@@ -90,6 +92,8 @@ struct State {
     stream: Stream,
     pending: HashMap<Lane, Pending>,
     acks: Vec<(SlotId, Lane, Sequence)>,
+    /// Encoded cancellations that wait for the stream to open again.
+    cancels: Vec<BytesMut>,
     /// The session that has been registered with the process.
     registered: Option<SessionId>,
     ticking: bool,
@@ -174,12 +178,16 @@ impl Connection {
         if let Some(pending) = state.pending.get_mut(&lane) {
             pending.done = None;
         }
-        if let (Some(mut cancel), Stream::Open { outbox, session, .. }) = (cancel, &state.stream) {
-            if cancel.session == Some(*session) {
-                cancel.session = None;
-            }
-            // On a broken stream the call ends with the session's grace period.
-            let _ = outbox.push(|out| cancel.encode(out));
+        let Some(cancel) = cancel else { return };
+        let sent = match &state.stream {
+            Stream::Open { outbox, .. } => outbox.push(|out| cancel.encode(out)).is_ok(),
+            Stream::Gone(_) => return,
+            Stream::Closed | Stream::Opening(_) => false,
+        };
+        if !sent && state.cancels.len() < CANCELS_MAX {
+            let mut encoded = BytesMut::new();
+            cancel.encode(&mut encoded);
+            state.cancels.push(encoded);
         }
     }
 
@@ -272,6 +280,10 @@ impl Connection {
         match opened {
             Ok(link) => {
                 state.registered = Some(hello.session);
+                for cancel in state.cancels.drain(..) {
+                    // A stream that breaks at once takes the session's grace period for it.
+                    let _ = link.outbox.push(|out| out.extend_from_slice(&cancel));
+                }
                 Some((waiting, link.inbound))
             }
             Err(error) => {
@@ -288,11 +300,8 @@ impl Connection {
         let mut frames = Vec::new();
         let mut done = Vec::new();
         let end = loop {
-            match inbound.next(&mut frames).await {
-                Ok(true) => {}
-                Ok(false) => break Event::Broken(format!("{} closed the stream", self.target.address)),
-                Err(error) => break Event::Broken(error.to_string()),
-            }
+            // What came before the end counts, a farewell above all.
+            let more = inbound.next(&mut frames).await;
             let farewell = self.take_frames(&mut frames, shared, &mut done);
             for (tell, event) in done.drain(..) {
                 // A caller that has gone since needs no answer.
@@ -302,6 +311,11 @@ impl Connection {
             tokio::task::yield_now().await;
             if farewell {
                 break Event::Gone(format!("the node at {} has stopped", self.target.address));
+            }
+            match more {
+                Ok(true) => {}
+                Ok(false) => break Event::Broken(format!("{} closed the stream", self.target.address)),
+                Err(error) => break Event::Broken(error.to_string()),
             }
         };
         self.end(&end);

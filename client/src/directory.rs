@@ -1,6 +1,6 @@
 //! What a client knows of its cluster: the slot table, and how the processes of the nodes are divided.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -40,13 +40,13 @@ pub(crate) struct Route {
 pub(crate) struct Directory {
     seeds: Vec<String>,
     routes: ArcSwapOption<Routes>,
-    /// Held while somebody asks, so that others wait for the answer instead of asking too.
-    asking: tokio::sync::Mutex<()>,
+    /// Held while somebody asks that node (`None`: the seeds), so that others wait for the answer instead of asking too.
+    asking: Mutex<HashMap<Option<NodeId>, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Directory {
     pub(crate) fn new(seeds: Vec<String>) -> Self {
-        Self { seeds, routes: ArcSwapOption::empty(), asking: tokio::sync::Mutex::default() }
+        Self { seeds, routes: ArcSwapOption::empty(), asking: Mutex::default() }
     }
 
     /// The slot table, if it is known.
@@ -82,7 +82,8 @@ impl Directory {
         if let Some(table) = self.table() {
             return Ok(table);
         }
-        let _asking = self.asking.lock().await;
+        let asking = self.asking(None);
+        let _asking = asking.lock().await;
         if let Some(table) = self.table() {
             return Ok(table);
         }
@@ -105,11 +106,12 @@ impl Directory {
             return Ok(route);
         }
         let table = self.ensure_table().await?;
-        let _asking = self.asking.lock().await;
+        let place = table.place(slot).ok_or("the cluster has no such slot")?;
+        let asking = self.asking(Some(place.primary));
+        let _asking = asking.lock().await;
         if let Some(route) = self.route(slot) {
             return Ok(route);
         }
-        let place = table.place(slot).ok_or("the cluster has no such slot")?;
         let member = table.member(place.primary).ok_or("the slot's node is not a member")?;
         let (newest, layout) = describe(&member.address, DESCRIBE_TIMEOUT).await.map_err(|error| error.to_string())?;
         if newest.cluster != table.cluster || layout.node != member.node {
@@ -117,6 +119,16 @@ impl Directory {
         }
         self.install(Arc::new(newest), Some(layout));
         self.route(slot).ok_or_else(|| "the node does not serve the slot".to_owned())
+    }
+
+    fn asking(&self, node: Option<NodeId>) -> Arc<tokio::sync::Mutex<()>> {
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(asking.entry(node).or_default())
+    }
+
+    /// What to say when none of the seeds answers in time.
+    pub(crate) fn silence(&self) -> String {
+        format!("no node of the cluster answers: {}", self.seeds.join(", "))
     }
 
     /// Takes a newer table.

@@ -154,13 +154,17 @@ impl Core {
             match wire::decode(frame) {
                 Ok(Frame::Request(request)) => self.handle_request(stream, session, &request, now),
                 Ok(Frame::Goodbye) => {
-                    let ended = self.sessions.end(session);
+                    let ended = self.sessions.end(session, stream);
                     self.handle_ended(ended, now);
                 }
                 Ok(Frame::Hello(_) | Frame::Welcome(_) | Frame::Reply(_) | Frame::Table(_)) => {
                     self.break_off(stream, "a frame that does not belong on this side of a stream");
+                    break;
                 }
-                Err(error) => self.break_off(stream, &error.to_string()),
+                Err(error) => {
+                    self.break_off(stream, &error.to_string());
+                    break;
+                }
             }
         }
         self.deliver(now.ms);
@@ -280,7 +284,12 @@ impl Core {
                         Some(origin) => nested.push_back(Step::Reply(origin, answer.result)),
                         None => self.sessions.reply(call, answer),
                     },
-                    Effect::Reply { call, answer } => self.sessions.reply(call, answer),
+                    Effect::Reply { call, answer } => {
+                        if matches!(answer.result, Err(Fault::Refused(_))) {
+                            self.meter.refused();
+                        }
+                        self.sessions.reply(call, answer);
+                    }
                 }
             }
             match nested.pop_front() {
@@ -436,7 +445,7 @@ impl Core {
             }
         }
         for origin in self.peers.expired(now.ms) {
-            let why = "no answer before the nested call's deadline".to_owned();
+            let why = "no answer before the nested call's deadline, or its node is gone".to_owned();
             let slot = self.finish_nested(&origin, Err(Fault::Unknown { why }), &mut effects, now);
             self.perform(slot, &mut effects, now);
         }

@@ -8,7 +8,8 @@ use actix::Addr;
 use bytes::Bytes;
 use greenroom_actors::wire::{Hello, Request, parts};
 use greenroom_actors::{
-    CallId, Fault, JobId, NestedCall, NodeId, NodeLayout, ObjectNumber, Refusal, SessionId, ShardId, SlotId,
+    CallId, Fault, Incarnation, JobId, NestedCall, NodeId, NodeLayout, ObjectNumber, Refusal, SessionId, ShardId,
+    SlotId,
 };
 use greenroom_rpc::{LinkError, Outbox};
 use hashbrown::HashMap;
@@ -33,8 +34,8 @@ pub(crate) struct NestedOrigin {
 struct Outgoing {
     origin: NestedOrigin,
     target: SlotId,
-    /// Whether it has been sent on some stream before.
-    sent: bool,
+    /// The process that it was sent to.
+    sent_to: Option<Incarnation>,
 }
 
 /// The nested calls of a shard's objects.
@@ -45,6 +46,8 @@ pub(crate) struct Peers {
     local: HashMap<CallId, NestedOrigin>,
     outgoing: HashMap<CallId, Outgoing>,
     deadlines: BTreeSet<(u64, CallId)>,
+    /// Calls whose process is gone.
+    lost: Vec<CallId>,
     links: HashMap<NodeId, Link>,
 }
 
@@ -70,6 +73,7 @@ impl Peers {
             local: HashMap::new(),
             outgoing: HashMap::new(),
             deadlines: BTreeSet::new(),
+            lost: Vec::new(),
             links,
         }
     }
@@ -94,10 +98,14 @@ impl Peers {
         Some(outgoing.origin)
     }
 
-    /// Calls whose deadline has passed without an answer. The deadline leaves room for the target's own answer first.
+    /// Calls whose deadline has passed without an answer, or whose process is gone. The deadline leaves room for the
+    /// target's own answer first.
     pub(crate) fn expired(&mut self, now_ms: u64) -> Vec<NestedOrigin> {
         const ROOM_MS: u64 = 500;
         let mut expired = Vec::new();
+        for call in std::mem::take(&mut self.lost) {
+            expired.extend(self.take(call));
+        }
         while let Some(&(deadline_ms, call)) = self.deadlines.first() {
             if deadline_ms.saturating_add(ROOM_MS) > now_ms {
                 break;
@@ -113,7 +121,7 @@ impl Peers {
     pub(crate) fn send(&mut self, origin: NestedOrigin, target: SlotId) {
         let call = origin.call.call;
         self.deadlines.insert((origin.call.deadline_ms, call));
-        self.outgoing.insert(call, Outgoing { origin, target, sent: false });
+        self.outgoing.insert(call, Outgoing { origin, target, sent_to: None });
         self.push(call);
     }
 
@@ -124,7 +132,14 @@ impl Peers {
         let link = self.links.entry(node).or_default();
         let shard = link.layout.as_ref().map(|layout| layout.shard_of(outgoing.target));
         if let Some(outbox) = shard.and_then(|shard| link.outboxes.get(&shard)) {
-            let retry = std::mem::replace(&mut outgoing.sent, true);
+            let incarnation = link.layout.as_ref().map(|layout| layout.incarnation);
+            if outgoing.sent_to.is_some() && outgoing.sent_to != incarnation {
+                // The process that has it, or had it, is gone; another one must not run it a second time.
+                self.lost.push(call);
+                return;
+            }
+            let retry = outgoing.sent_to.is_some();
+            outgoing.sent_to = incarnation;
             let request = request(outgoing, at.epoch, retry);
             if outbox.push(|out| request.encode(out)).is_ok() {
                 return;
@@ -247,11 +262,14 @@ impl Dial {
         let mut link = greenroom_rpc::open(at, &hello, DIAL_TIMEOUT).await?;
         let stream = Some((shard, link.outbox));
         address.do_send(LinkOpen { node, asked: Some(shard), layout: Arc::clone(layout), stream });
-        let mut frames = Vec::new();
-        while link.inbound.next(&mut frames).await? {
-            address.do_send(PeerFrames(std::mem::take(&mut frames)));
+        loop {
+            let mut frames = Vec::new();
+            let more = link.inbound.next(&mut frames).await;
+            address.do_send(PeerFrames(frames));
+            if !more? {
+                return Ok(Dialled::Ended);
+            }
         }
-        Ok(Dialled::Ended)
     }
 }
 

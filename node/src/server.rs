@@ -1,6 +1,6 @@
 //! Starting and stopping a node: one thread a shard, and one for control.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -136,10 +136,23 @@ fn prepare(options: NodeOptions, registry: Registry) -> Result<(Listeners, Arc<P
     let control_port = port(&control, options.listen)?;
     let mut shards = Vec::new();
     for shard in 0..n_shards {
-        let offset = if options.listen.port() == 0 { 0 } else { options.listen.port() + 1 + shard };
-        shards.push(bind(SocketAddr::new(options.listen.ip(), offset))?);
+        let port = match options.listen.port() {
+            0 => Some(0),
+            first => first.checked_add(1).and_then(|next| next.checked_add(shard)),
+        };
+        let port = port.ok_or_else(|| NodeError::Settings(format!("no port is left for shard {shard}")))?;
+        shards.push(bind(SocketAddr::new(options.listen.ip(), port))?);
     }
-    let host = options.advertise.clone().unwrap_or_else(|| options.listen.ip().to_string());
+    let host = match (&options.advertise, options.listen.ip()) {
+        (Some(host), _) => host.clone(),
+        (None, ip) if ip.is_unspecified() => {
+            return Err(NodeError::Settings(format!(
+                "nobody reaches a node at {ip}: say by --advertise what host to use"
+            )));
+        }
+        (None, IpAddr::V6(ip)) => format!("[{ip}]"),
+        (None, IpAddr::V4(ip)) => ip.to_string(),
+    };
     let mut layout = NodeLayout { node: NodeId(0), incarnation: incarnation(), shards: Vec::new() };
     for listener in &shards {
         layout.shards.push(format!("{host}:{}", port(listener, options.listen)?));

@@ -63,8 +63,10 @@ impl Sessions {
     /// The calls of a session that is not the stream's own come by this stream: so will its replies.
     pub(crate) fn route(&mut self, session: SessionId, stream: StreamId) {
         let Some(state) = self.streams.get(&stream) else { return };
+        let own = state.session == session;
         let route = Some((stream, Arc::clone(&state.outbox)));
-        self.sessions.insert(session, SessionState { route, own: false, closed_at_ms: None, owned_job: None });
+        let owned_job = self.sessions.get(&session).and_then(|known| known.owned_job);
+        self.sessions.insert(session, SessionState { route, own, closed_at_ms: None, owned_job });
     }
 
     pub(crate) fn close(&mut self, stream: StreamId, now_ms: u64) {
@@ -77,8 +79,12 @@ impl Sessions {
         }
     }
 
-    /// Ends a session at its client's word.
-    pub(crate) fn end(&mut self, session: SessionId) -> Option<EndedSession> {
+    /// Ends a session at its client's word, which came on `stream`: a later stream of the session outlives that word.
+    pub(crate) fn end(&mut self, session: SessionId, stream: StreamId) -> Option<EndedSession> {
+        let current = self.sessions.get(&session)?.route.as_ref().is_none_or(|route| route.0 == stream);
+        if !current {
+            return None;
+        }
         let state = self.sessions.remove(&session)?;
         Some(EndedSession { session, job: state.owned_job })
     }

@@ -2,6 +2,7 @@
 //!
 //! tonic's handlers are plain tokio tasks, in which no actor can be started: they hand each batch to the shard's actor.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,7 +90,12 @@ impl Reader {
         let mut greeted = false;
         let mut ahead = 0;
         loop {
-            let received = receive(messages, &mut self.inbox, &mut frames).await;
+            let outbox = Arc::clone(&self.outbox);
+            let received = tokio::select! {
+                received = receive(messages, &mut self.inbox, &mut frames) => received,
+                // The client does not read, or was broken off with.
+                () = poll_fn(|context| outbox.poll_closed(context)) => return Ok(()),
+            };
             if !greeted && !frames.is_empty() {
                 let first = frames.remove(0);
                 if !self.greet(&first).await {

@@ -75,6 +75,11 @@ impl Inbox {
         Self { frame_bytes_max, transfers: HashMap::new() }
     }
 
+    /// Changes the limit: the two sides agree on it when they greet.
+    pub fn set_frame_bytes_max(&mut self, frame_bytes_max: usize) {
+        self.frame_bytes_max = frame_bytes_max;
+    }
+
     /// Appends the frames that are complete with this batch to `out`. They are slices of `batch`, or put together.
     ///
     /// Memory is taken as bytes arrive, never as a length claims.

@@ -76,14 +76,22 @@ pub struct Inbound {
     address: String,
     stream: Streaming<Batch>,
     inbox: Inbox,
+    /// What came together with the node's greeting.
+    early: Vec<Bytes>,
 }
 
 impl Inbound {
     /// Waits for frames and appends what there is to `frames`; `false` at the stream's end.
     ///
+    /// Frames that came before the end, or before a fault, are in `frames` all the same.
+    ///
     /// # Errors
     /// When the connection breaks or what arrives is not as agreed.
     pub async fn next(&mut self, frames: &mut Vec<Bytes>) -> Result<bool, LinkError> {
+        if !self.early.is_empty() {
+            frames.append(&mut self.early);
+            return Ok(true);
+        }
         receive(&mut self.stream, &mut self.inbox, frames).await.map_err(|error| match error {
             ReceiveError::Transport(status) => unreachable(&self.address, status.message()),
             ReceiveError::Frame(error) => protocol(&self.address, &error),
@@ -152,15 +160,20 @@ async fn open_patiently(address: &str, hello: &Hello, timeout: Duration) -> Resu
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let response = client.calls(OutboxStream::new(Arc::clone(&outbox))).await;
     let stream = response.map_err(|status| protocol(address, &status.message()))?.into_inner();
-    let mut inbound = Inbound { address: address.to_owned(), stream, inbox: Inbox::new(crate::FRAME_BYTES_MAX) };
+    let mut inbound =
+        Inbound { address: address.to_owned(), stream, inbox: Inbox::new(crate::FRAME_BYTES_MAX), early: Vec::new() };
     let mut frames = Vec::new();
     while frames.is_empty() && inbound.next(&mut frames).await? {}
     if frames.is_empty() {
         return Err(protocol(address, &"the stream ended before it began"));
     }
-    match wire::decode(&frames[0]) {
+    let first = frames.remove(0);
+    inbound.early = frames;
+    match wire::decode(&first) {
         Ok(Frame::Welcome(Welcome::Open { now_ms, frame_bytes_max, .. })) => {
             let frame_bytes_max = usize::try_from(frame_bytes_max).unwrap_or(usize::MAX);
+            outbox.set_frame_bytes_max(frame_bytes_max);
+            inbound.inbox.set_frame_bytes_max(frame_bytes_max);
             Ok(OpenLink { outbox, inbound, now_ms, frame_bytes_max })
         }
         Ok(Frame::Welcome(Welcome::Refused(refusal))) => {

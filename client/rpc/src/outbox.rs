@@ -32,12 +32,12 @@ pub enum PushError {
 #[derive(Debug)]
 pub struct Outbox {
     state: Mutex<State>,
-    frame_bytes_max: usize,
     queued_bytes_max: usize,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    frame_bytes_max: usize,
     tail: BytesMut,
     tail_frames: u32,
     full: VecDeque<Bytes>,
@@ -49,13 +49,15 @@ struct State {
     /// Frames that will probably follow at once: their callers have just been answered.
     expected: u32,
     waker: Option<Waker>,
+    /// Who wants to know when the stream is closed.
+    closing: Option<Waker>,
     closed: bool,
 }
 
 impl Outbox {
     /// An outbox for frames of at most `frame_bytes_max`, which closes when more than `queued_bytes_max` wait.
     pub fn new(frame_bytes_max: usize, queued_bytes_max: usize) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), frame_bytes_max, queued_bytes_max })
+        Arc::new(Self { state: Mutex::new(State { frame_bytes_max, ..State::default() }), queued_bytes_max })
     }
 
     /// Queues the frame that `encode` writes.
@@ -72,7 +74,7 @@ impl Outbox {
         let length = framing::append(&mut state.tail, encode);
         if length > CHUNK_BYTES {
             let frame = state.tail.split_off(start).freeze().slice(4..);
-            if length > self.frame_bytes_max {
+            if length > state.frame_bytes_max {
                 return Err(PushError::TooLarge(length));
             }
             let transfer = state.next_transfer;
@@ -91,9 +93,10 @@ impl Outbox {
         if state.full_bytes + state.large_bytes > self.queued_bytes_max {
             state.closed = true;
         }
+        let closing = if state.closed { state.closing.take() } else { None };
         let (closed, waker) = (state.closed, state.waker.take());
         drop(state);
-        if let Some(waker) = waker {
+        for waker in [waker, closing].into_iter().flatten() {
             waker.wake();
         }
         if closed { Err(PushError::Full) } else { Ok(()) }
@@ -108,10 +111,26 @@ impl Outbox {
     pub fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        if let Some(waker) = state.waker.take() {
-            drop(state);
+        let wakers = [state.waker.take(), state.closing.take()];
+        drop(state);
+        for waker in wakers.into_iter().flatten() {
             waker.wake();
         }
+    }
+
+    /// Changes the limit of a frame: the two sides agree on it when they greet.
+    pub fn set_frame_bytes_max(&self, frame_bytes_max: usize) {
+        self.lock().frame_bytes_max = frame_bytes_max;
+    }
+
+    /// Ready once the stream is closed, from either side. One task may wait for it.
+    pub fn poll_closed(&self, context: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.closed {
+            return Poll::Ready(());
+        }
+        state.closing = Some(context.waker().clone());
+        Poll::Pending
     }
 
     /// Whether the stream takes no more frames.
@@ -217,6 +236,6 @@ impl Stream for OutboxStream {
 
 impl Drop for OutboxStream {
     fn drop(&mut self) {
-        self.outbox.lock().closed = true;
+        self.outbox.close();
     }
 }
