@@ -3,23 +3,24 @@
 //! An instance is a deterministic state machine: equal entries give equal instances and equal outcomes on every copy.
 //! A method that panics leaves everything as it was before: see [`crate::rollback`].
 
-use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 
 use bytes::Bytes;
 
 use crate::entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
 use crate::error::{Fault, Refusal};
+use crate::execution::{Step, failed, panic_message, parked_call};
+use crate::guards::QueuedCall;
 use crate::handle::{SYSTEM_METHODS_FROM, system};
 use crate::ids::{CallId, LogIndex, Owner, SessionId, WaiterId};
 use crate::nested::NestedTable;
-use crate::object::{ArgumentsError, CreateError, Method, ObjectType, Ran, Run, State};
+use crate::object::{CreateError, ObjectType, Ran, Run, State};
 use crate::replies::Answer;
-use crate::rollback::{Rollback, Undo};
+use crate::rollback::Rollback;
 use crate::turn::{NestedRequest, Stamp, Turn};
-use crate::waiter::{self, ParkedCall, ParkedCalls};
+use crate::waiter::ParkedCalls;
 
 /// How long a nested call may take if its parent has no earlier deadline.
 pub const NESTED_TIMEOUT_MS: u64 = 30_000;
@@ -48,22 +49,6 @@ pub(crate) struct Extras {
     /// Calls whose guard was false, by method number, in order of arrival.
     pub(crate) queues: BTreeMap<u16, VecDeque<QueuedCall>>,
     pub(crate) nested: NestedTable,
-}
-
-/// A call that waits for its guard.
-#[derive(Clone, Debug)]
-pub(crate) struct QueuedCall {
-    pub(crate) waiter: WaiterId,
-    pub(crate) arguments: Bytes,
-    /// The objects that wait for the call, as hashes.
-    pub(crate) chain: Box<[u64]>,
-}
-
-/// What one run of a method says.
-enum Step {
-    Done(Ran),
-    BadArguments(String),
-    Panicked(String),
 }
 
 impl Instance {
@@ -329,189 +314,13 @@ impl Instance {
         }
     }
 
-    /// Whether a call of a guarded method may run at once: nobody waits before it, and its guard is true.
-    fn admit_guarded(&mut self, stamp: Stamp, call: &CallEntry, method: &Method) -> Result<bool, Refusal> {
-        if self.rollback.is_poisoned(WaiterId(stamp.index.0)) {
-            return Ok(true);
-        }
-        let somebody_waits = self
-            .extras
-            .as_ref()
-            .and_then(|extras| extras.queues.get(&call.method))
-            .is_some_and(|queue| !queue.is_empty());
-        let open = self
-            .evaluate(method, &call.arguments)
-            .map_err(|why| Refusal::Arguments { method: method.name.to_owned(), why })?;
-        Ok(open && !somebody_waits)
-    }
-
-    /// Evaluates a guard. One that panics counts as true, so that its method runs and the caller learns of it.
-    fn evaluate(&mut self, method: &Method, arguments: &[u8]) -> Result<bool, String> {
-        let (Some(guard), Some(state)) = (method.guard, self.state.as_deref()) else { return Ok(true) };
-        waiter::enter(std::mem::take(&mut self.parked));
-        let open = catch_unwind(AssertUnwindSafe(|| guard(state, arguments)));
-        self.parked = waiter::leave().parked;
-        open.unwrap_or(Ok(true)).map_err(|error| error.0)
-    }
-
-    fn queue(&mut self, stamp: Stamp, call: &CallEntry, out: &mut Outcomes) {
-        let waiter = WaiterId(stamp.index.0);
-        let parked = parked_call(stamp, call);
-        if let Some(deadline_ms) = parked.deadline_ms {
-            out.timers.push((deadline_ms, waiter, call.call));
-        }
-        self.parked.insert(waiter, parked);
-        let queue = self.extras.get_or_insert_default().queues.entry(call.method).or_default();
-        queue.push_back(QueuedCall { waiter, arguments: call.arguments.clone(), chain: call.chain.clone() });
-        out.watched.push(call.owner);
-    }
-
-    fn unqueue(&mut self, waiter: WaiterId) {
-        if let Some(extras) = &mut self.extras {
-            for queue in extras.queues.values_mut() {
-                queue.retain(|queued| queued.waiter != waiter);
-            }
-        }
-    }
-
-    /// Runs the heads of the guarded queues for as long as one of them is free to go.
-    fn run_guards(&mut self, stamp: Stamp, scratch: &mut Vec<u8>, out: &mut Outcomes) {
-        let mut run_number = 0;
-        while let Some((number, queued)) = self.next_free() {
-            let Some(parked) = self.parked.remove(&queued.waiter) else { continue };
-            run_number += 1;
-            let method = &self.object_type.methods[usize::from(number)];
-            let mut turn = Turn::resumed(stamp, run_number, queued.waiter, parked.call, parked.owner);
-            let step = match method.run {
-                Run::Read(run) => self.step_read(&mut turn, out, |state, turn| run(state, &queued.arguments, turn)),
-                Run::Write(run) => {
-                    self.step(stamp, &mut turn, None, scratch, out, |state, turn| run(state, &queued.arguments, turn))
-                }
-            };
-            match step {
-                Step::Done(Ran::Returned(body)) => {
-                    let applied = matches!(method.run, Run::Write(_));
-                    out.answers.push((parked.call, Answer { applied, index: stamp.index, result: Ok(body) }));
-                    self.emit_nested(&turn, &queued.chain, parked.deadline_ms.unwrap_or(u64::MAX), out);
-                }
-                Step::Done(Ran::Parked) => {}
-                other => out.answers.push((parked.call, failed(other, stamp, method))),
-            }
-        }
-    }
-
-    /// Takes the first call, in the order of method numbers, that waits at the head of its queue with a true guard.
-    fn next_free(&mut self) -> Option<(u16, QueuedCall)> {
-        let heads =
-            self.extras.as_ref()?.queues.iter().filter_map(|(&number, queue)| Some((number, queue.front()?.clone())));
-        for (number, head) in heads.collect::<Vec<_>>() {
-            let method = &self.object_type.methods[usize::from(number)];
-            if self.rollback.is_poisoned(head.waiter) || self.evaluate(method, &head.arguments).unwrap_or(true) {
-                self.extras.as_mut()?.queues.get_mut(&number)?.pop_front();
-                return Some((number, head));
-            }
-        }
-        None
-    }
-
-    /// Runs code that may change the state: all of it happens, or, if it panics, none.
-    fn step(
-        &mut self,
-        stamp: Stamp,
-        turn: &mut Turn,
-        own: Option<&ParkedCall>,
-        scratch: &mut Vec<u8>,
-        out: &mut Outcomes,
-        run: impl FnOnce(&mut dyn Any, &mut Turn) -> Result<Ran, ArgumentsError>,
-    ) -> Step {
-        if let Some(message) = self.rollback.poison(turn.grant()) {
-            return Step::Panicked(message);
-        }
-        let undo = self.save(scratch);
-        let Some(state) = self.state.as_deref_mut() else { return Step::BadArguments("the object is gone".to_owned()) };
-        let mut parked = std::mem::take(&mut self.parked);
-        if let Some(own) = own {
-            parked.insert(turn.grant(), own.clone());
-        }
-        waiter::enter(parked);
-        let ran = catch_unwind(AssertUnwindSafe(|| run(state, turn)));
-        let scope = waiter::leave();
-        self.parked = scope.parked;
-        match ran {
-            Ok(Ok(ran)) => {
-                self.settle(stamp, scope.replies, scope.dropped, out);
-                Step::Done(ran)
-            }
-            Ok(Err(ArgumentsError(why))) => {
-                self.take_back(turn.grant(), scope.replies);
-                Step::BadArguments(why)
-            }
-            Err(panic) => {
-                self.take_back(turn.grant(), scope.replies);
-                let message = panic_message(panic.as_ref());
-                out.n_panics += 1;
-                match undo {
-                    Undo::Restore => self.restore(scratch),
-                    Undo::Rebuild => self.rollback.mark_poisoned(turn.grant(), message.clone()),
-                }
-                Step::Panicked(message)
-            }
-        }
-    }
-
-    fn step_read(
-        &mut self,
-        turn: &mut Turn,
-        out: &mut Outcomes,
-        run: impl FnOnce(&dyn Any, &mut Turn) -> Result<Ran, ArgumentsError>,
-    ) -> Step {
-        let Some(state) = self.state.as_deref() else { return Step::BadArguments("the object is gone".to_owned()) };
-        waiter::enter(std::mem::take(&mut self.parked));
-        let ran = catch_unwind(AssertUnwindSafe(|| run(state, turn)));
-        self.parked = waiter::leave().parked;
-        match ran {
-            Ok(Ok(ran)) => Step::Done(ran),
-            Ok(Err(ArgumentsError(why))) => Step::BadArguments(why),
-            Err(panic) => {
-                out.n_panics += 1;
-                Step::Panicked(panic_message(panic.as_ref()))
-            }
-        }
-    }
-
-    /// Undoes what a run that does not count did to the parked calls.
-    fn take_back(&mut self, own: WaiterId, replies: Vec<(WaiterId, ParkedCall, Bytes)>) {
-        self.parked.extend(replies.into_iter().map(|(waiter, parked, _)| (waiter, parked)));
-        // A guarded call has left the table before its run.
-        self.parked.remove(&own);
-    }
-
-    /// Turns what waiters did in a committed run into answers.
-    fn settle(
-        &mut self,
-        stamp: Stamp,
-        replies: Vec<(WaiterId, ParkedCall, Bytes)>,
-        dropped: Vec<WaiterId>,
-        out: &mut Outcomes,
-    ) {
-        for (_, parked, body) in replies {
-            out.answers.push((parked.call, Answer { applied: true, index: stamp.index, result: Ok(body) }));
-        }
-        for waiter in dropped {
-            if let Some(parked) = self.parked.remove(&waiter) {
-                let answer = Answer { applied: true, index: stamp.index, result: Err(Fault::Abandoned) };
-                out.answers.push((parked.call, answer));
-            }
-        }
-    }
-
     fn watch(&self, owner: Owner, out: &mut Outcomes) {
         if self.object_type.hooks.owner_gone.is_some() || !self.parked.is_empty() {
             out.watched.push(owner);
         }
     }
 
-    fn emit_nested(&mut self, turn: &Turn, chain: &[u64], deadline_ms: u64, out: &mut Outcomes) {
+    pub(crate) fn emit_nested(&mut self, turn: &Turn, chain: &[u64], deadline_ms: u64, out: &mut Outcomes) {
         for request in &turn.nested {
             let NestedRequest { message, then, context } = request.clone();
             let deadline_ms = deadline_ms.min(turn.now_ms() + NESTED_TIMEOUT_MS);
@@ -544,31 +353,6 @@ impl fmt::Debug for Instance {
     }
 }
 
-fn parked_call(stamp: Stamp, call: &CallEntry) -> ParkedCall {
-    ParkedCall {
-        call: call.call,
-        owner: call.owner,
-        method: call.method,
-        deadline_ms: call.deadline_ms,
-        since_ms: stamp.now_ms,
-    }
-}
-
-fn failed(step: Step, stamp: Stamp, method: &Method) -> Answer {
-    let fault = match step {
-        Step::BadArguments(why) => Fault::Refused(Refusal::Arguments { method: method.name.to_owned(), why }),
-        Step::Panicked(message) => Fault::Panicked { method: method.name.to_owned(), message },
-        Step::Done(_) => Fault::Abandoned,
-    };
-    Answer { applied: false, index: stamp.index, result: Err(fault) }
-}
-
 fn encoded<T: serde::Serialize>(value: T) -> Bytes {
     postcard::to_allocvec(&value).expect("a plain value can be encoded").into()
-}
-
-/// What a panic said.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".to_owned())
 }

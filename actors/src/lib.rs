@@ -7,7 +7,9 @@ extern crate self as greenroom;
 
 mod entry;
 mod error;
+mod execution;
 pub mod expand;
+mod guards;
 mod handle;
 mod ids;
 mod instance;

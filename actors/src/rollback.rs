@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use crate::entry::{Entry, Outcomes};
+use crate::guards::QueuedCall;
 use crate::ids::WaiterId;
-use crate::instance::{Extras, Instance, QueuedCall};
+use crate::instance::{Extras, Instance};
 use crate::nested::NestedTable;
 use crate::waiter::ParkedCalls;
 

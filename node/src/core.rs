@@ -23,7 +23,7 @@ use crate::metering::ShardMeter;
 use crate::object_actor::{ObjectActor, Run};
 use crate::options::NodeOptions;
 use crate::peers::{NestedOrigin, Peers};
-use crate::sessions::{EndedSession, Sessions, StreamId};
+use crate::sessions::{Sessions, StreamId};
 use crate::shard::{OpenStream, Shard};
 
 /// What all shards of a node know.
@@ -43,12 +43,12 @@ impl Place {
     }
 }
 
-type ObjectAt = (SlotId, ObjectNumber);
+pub(crate) type ObjectAt = (SlotId, ObjectNumber);
 
 /// An object's actor.
-struct Seat {
+pub(crate) struct Seat {
     actor: Addr<ObjectActor>,
-    used_ms: u64,
+    pub(crate) used_ms: u64,
 }
 
 /// A shard's state. It is shared by the shard's actor and its objects' actors, all on one thread.
@@ -60,11 +60,11 @@ pub(crate) struct Core {
     pub(crate) peers: Peers,
     pub(crate) meter: ShardMeter,
     pub(crate) stopping: bool,
-    seats: HashMap<ObjectAt, Seat>,
+    pub(crate) seats: HashMap<ObjectAt, Seat>,
     /// Entries that the objects' actors get when the batch at hand has been read.
     due: Vec<(ObjectAt, Vec<Entry>)>,
     due_index: HashMap<ObjectAt, usize>,
-    effects: Vec<Effect>,
+    pub(crate) effects: Vec<Effect>,
     /// The time of the batch at hand, which also holds for what it sets off.
     last_now: Now,
     random: SmallRng,
@@ -265,7 +265,7 @@ impl Core {
         self.sessions.reply(call, answer);
     }
 
-    fn slot_mut(&mut self, slot: SlotId) -> Option<&mut Slot> {
+    pub(crate) fn slot_mut(&mut self, slot: SlotId) -> Option<&mut Slot> {
         self.slots.get_mut(usize::from(slot.0))?.as_mut()
     }
 
@@ -298,69 +298,6 @@ impl Core {
                 None => return,
             }
         }
-    }
-
-    /// Makes a nested call: in this shard at once, elsewhere by a stream. Returns the slot that `effects` are about.
-    fn start_nested(&mut self, origin: NestedOrigin, effects: &mut Vec<Effect>, now: Now) -> SlotId {
-        let call = &origin.call;
-        let job = origin.job;
-        let hash = hash_object(job, call.object_type.name, &call.key);
-        let target = self.place.table.slot_of(hash);
-        let object = ObjectName { hash, job, object_type: call.object_type, key: &call.key };
-        if self.slots.get(usize::from(target.0)).is_none_or(Option::is_none) {
-            self.peers.send(origin, target);
-            return target;
-        }
-        let arrival = Arrival {
-            call: call.call,
-            owner: Owner::Session(call.call.session),
-            object,
-            method: call.method,
-            arguments: call.arguments.clone(),
-            construction: call.construction.as_deref().map_or(Wanted::Anything, |made| Wanted::Arguments(made.clone())),
-            deadline_ms: Some(call.deadline_ms),
-            chain: &call.chain,
-        };
-        self.peers.note_local(origin.clone());
-        match check_key(arrival.object.key) {
-            Ok(()) => {
-                if let Some(slot) = self.slots.get_mut(usize::from(target.0)).and_then(Option::as_mut) {
-                    slot.handle_call(arrival, now, effects);
-                }
-            }
-            Err(error) => {
-                let answer = Answer { applied: false, index: LogIndex(0), result: Err(Fault::Refused(error.into())) };
-                effects.push(Effect::Reply { call: arrival.call, answer });
-            }
-        }
-        target
-    }
-
-    /// The reply of a nested call is here: its object's next turn.
-    pub(crate) fn finish_nested(
-        &mut self,
-        origin: &NestedOrigin,
-        result: Result<Bytes, Fault>,
-        effects: &mut Vec<Effect>,
-        now: Now,
-    ) -> SlotId {
-        let id = (origin.call.call.lane, origin.call.call.sequence);
-        if let Some(slot) = self.slot_mut(origin.slot) {
-            slot.handle_nested_reply(origin.object, id, result, now, effects);
-        }
-        origin.slot
-    }
-
-    /// A reply to a nested call has come from another shard.
-    pub(crate) fn handle_nested_reply(&mut self, call: CallId, result: Result<Bytes, Fault>) {
-        let now = self.now();
-        if let Some(origin) = self.peers.take(call) {
-            let mut effects = std::mem::take(&mut self.effects);
-            let slot = self.finish_nested(&origin, result, &mut effects, now);
-            self.perform(slot, &mut effects, now);
-            self.effects = effects;
-        }
-        self.deliver(now.ms);
     }
 
     fn due_add(&mut self, at: ObjectAt, entry: Entry) {
@@ -412,79 +349,6 @@ impl Core {
         if !self.due.is_empty() {
             self.deliver(now.ms);
         }
-    }
-
-    /// Sessions have ended: what they hold is released, and their jobs' objects go.
-    pub(crate) fn handle_ended(&mut self, ended: impl IntoIterator<Item = EndedSession>, now: Now) {
-        let mut effects = std::mem::take(&mut self.effects);
-        for EndedSession { session, job } in ended {
-            for number in 0..self.slots.len() {
-                let Some(slot) = self.slots[number].as_mut() else { continue };
-                let id = slot.id();
-                slot.handle_owner_gone(Owner::Session(session), now, &mut effects);
-                if let Some(job) = job {
-                    slot.handle_job_end(job, now, &mut effects);
-                }
-                self.perform(id, &mut effects, now);
-            }
-        }
-        self.effects = effects;
-    }
-
-    /// Deadlines of parked and nested calls.
-    pub(crate) fn handle_tick(&mut self) {
-        let now = self.now();
-        let mut effects = std::mem::take(&mut self.effects);
-        for number in 0..self.slots.len() {
-            if let Some(slot) = self.slots[number].as_mut()
-                && slot.next_deadline_ms().is_some_and(|deadline_ms| deadline_ms <= now.ms)
-            {
-                let id = slot.id();
-                slot.handle_tick(now, &mut effects);
-                self.perform(id, &mut effects, now);
-            }
-        }
-        for origin in self.peers.expired(now.ms) {
-            let why = "no answer before the nested call's deadline, or its node is gone".to_owned();
-            let slot = self.finish_nested(&origin, Err(Fault::Unknown { why }), &mut effects, now);
-            self.perform(slot, &mut effects, now);
-        }
-        self.effects = effects;
-        self.deliver(now.ms);
-    }
-
-    /// Once a second or so: sessions that stay away, actors that idle, replies that have expired.
-    pub(crate) fn sweep(&mut self) {
-        let now = self.now();
-        let ended = self.sessions.expire(now.ms, self.place.options.session_grace_ms);
-        self.handle_ended(ended, now);
-        self.deliver(now.ms);
-        self.retire_actors(now.ms);
-        for slot in self.slots.iter_mut().flatten() {
-            slot.trim(now);
-        }
-        self.meter.publish(&self.slots, self.seats.len(), &self.sessions);
-    }
-
-    fn retire_actors(&mut self, now_ms: u64) {
-        let idle_ms = self.place.options.actor_idle_ms;
-        let mut keep_since = now_ms.saturating_sub(idle_ms);
-        if self.seats.len() > self.place.options.actors_max {
-            let mut used: Vec<u64> = self.seats.values().map(|seat| seat.used_ms).collect();
-            used.sort_unstable();
-            keep_since = keep_since.max(used[self.seats.len() - self.place.options.actors_max]);
-        }
-        let slots = &mut self.slots;
-        self.seats.retain(|&(slot, object), seat| {
-            let Some(slot) = slots[usize::from(slot.0)].as_mut() else { return false };
-            // Dropping the last address stops the actor; nothing is in its mailbox.
-            let quiet = slot.objects().get(object).is_none_or(|entry| entry.is_quiet());
-            let keep = !quiet || seat.used_ms > keep_since;
-            if !keep {
-                slot.objects_mut().remove_vacant(object);
-            }
-            keep
-        });
     }
 
     /// Whether nothing is under way but parked calls.

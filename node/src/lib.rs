@@ -5,6 +5,7 @@
 mod control;
 mod core;
 mod metering;
+mod nesting;
 mod object_actor;
 mod options;
 mod peers;
@@ -12,6 +13,7 @@ mod server;
 mod sessions;
 mod shard;
 mod stream;
+mod upkeep;
 
 pub use metering::install_metrics;
 pub use options::{MemberList, NodeOptions};

@@ -1,0 +1,113 @@
+//! Guards: `#[when(…)]` methods, and the queues of calls that wait for their condition.
+//!
+//! One queue a method, in order of arrival: a newcomer never overtakes, and the head holds up those behind it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+
+use crate::entry::{CallEntry, Outcomes};
+use crate::error::Refusal;
+use crate::execution::{Step, failed, parked_call};
+use crate::ids::WaiterId;
+use crate::instance::Instance;
+use crate::object::{Method, Ran, Run};
+use crate::replies::Answer;
+use crate::turn::{Stamp, Turn};
+use crate::waiter;
+
+/// A call that waits for its guard.
+#[derive(Clone, Debug)]
+pub(crate) struct QueuedCall {
+    pub(crate) waiter: WaiterId,
+    pub(crate) arguments: Bytes,
+    /// The objects that wait for the call, as hashes.
+    pub(crate) chain: Box<[u64]>,
+}
+
+impl Instance {
+    /// Whether a call of a guarded method may run at once: nobody waits before it, and its guard is true.
+    pub(crate) fn admit_guarded(&mut self, stamp: Stamp, call: &CallEntry, method: &Method) -> Result<bool, Refusal> {
+        if self.rollback.is_poisoned(WaiterId(stamp.index.0)) {
+            return Ok(true);
+        }
+        let somebody_waits = self
+            .extras
+            .as_ref()
+            .and_then(|extras| extras.queues.get(&call.method))
+            .is_some_and(|queue| !queue.is_empty());
+        let open = self
+            .evaluate(method, &call.arguments)
+            .map_err(|why| Refusal::Arguments { method: method.name.to_owned(), why })?;
+        Ok(open && !somebody_waits)
+    }
+
+    /// Evaluates a guard. One that panics counts as true, so that its method runs and the caller learns of it.
+    fn evaluate(&mut self, method: &Method, arguments: &[u8]) -> Result<bool, String> {
+        let (Some(guard), Some(state)) = (method.guard, self.state.as_deref()) else { return Ok(true) };
+        waiter::enter(std::mem::take(&mut self.parked));
+        let open = catch_unwind(AssertUnwindSafe(|| guard(state, arguments)));
+        self.parked = waiter::leave().parked;
+        open.unwrap_or(Ok(true)).map_err(|error| error.0)
+    }
+
+    pub(crate) fn queue(&mut self, stamp: Stamp, call: &CallEntry, out: &mut Outcomes) {
+        let waiter = WaiterId(stamp.index.0);
+        let parked = parked_call(stamp, call);
+        if let Some(deadline_ms) = parked.deadline_ms {
+            out.timers.push((deadline_ms, waiter, call.call));
+        }
+        self.parked.insert(waiter, parked);
+        let queue = self.extras.get_or_insert_default().queues.entry(call.method).or_default();
+        queue.push_back(QueuedCall { waiter, arguments: call.arguments.clone(), chain: call.chain.clone() });
+        out.watched.push(call.owner);
+    }
+
+    pub(crate) fn unqueue(&mut self, waiter: WaiterId) {
+        if let Some(extras) = &mut self.extras {
+            for queue in extras.queues.values_mut() {
+                queue.retain(|queued| queued.waiter != waiter);
+            }
+        }
+    }
+
+    /// Runs the heads of the guarded queues for as long as one of them is free to go.
+    pub(crate) fn run_guards(&mut self, stamp: Stamp, scratch: &mut Vec<u8>, out: &mut Outcomes) {
+        let mut run_number = 0;
+        while let Some((number, queued)) = self.next_free() {
+            let Some(parked) = self.parked.remove(&queued.waiter) else { continue };
+            run_number += 1;
+            let method = &self.object_type.methods[usize::from(number)];
+            let mut turn = Turn::resumed(stamp, run_number, queued.waiter, parked.call, parked.owner);
+            let step = match method.run {
+                Run::Read(run) => self.step_read(&mut turn, out, |state, turn| run(state, &queued.arguments, turn)),
+                Run::Write(run) => {
+                    self.step(stamp, &mut turn, None, scratch, out, |state, turn| run(state, &queued.arguments, turn))
+                }
+            };
+            match step {
+                Step::Done(Ran::Returned(body)) => {
+                    let applied = matches!(method.run, Run::Write(_));
+                    out.answers.push((parked.call, Answer { applied, index: stamp.index, result: Ok(body) }));
+                    self.emit_nested(&turn, &queued.chain, parked.deadline_ms.unwrap_or(u64::MAX), out);
+                }
+                Step::Done(Ran::Parked) => {}
+                other => out.answers.push((parked.call, failed(other, stamp, method))),
+            }
+        }
+    }
+
+    /// Takes the first call, in the order of method numbers, that waits at the head of its queue with a true guard.
+    fn next_free(&mut self) -> Option<(u16, QueuedCall)> {
+        let heads =
+            self.extras.as_ref()?.queues.iter().filter_map(|(&number, queue)| Some((number, queue.front()?.clone())));
+        for (number, head) in heads.collect::<Vec<_>>() {
+            let method = &self.object_type.methods[usize::from(number)];
+            if self.rollback.is_poisoned(head.waiter) || self.evaluate(method, &head.arguments).unwrap_or(true) {
+                self.extras.as_mut()?.queues.get_mut(&number)?.pop_front();
+                return Some((number, head));
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,81 @@
+//! What a shard does by the clock: deadlines, sessions that stay away, actors that idle.
+
+use greenroom_actors::{Fault, Now, Owner};
+
+use crate::core::Core;
+use crate::sessions::EndedSession;
+
+impl Core {
+    /// Sessions have ended: what they hold is released, and their jobs' objects go.
+    pub(crate) fn handle_ended(&mut self, ended: impl IntoIterator<Item = EndedSession>, now: Now) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for EndedSession { session, job } in ended {
+            for number in 0..self.slots.len() {
+                let Some(slot) = self.slots[number].as_mut() else { continue };
+                let id = slot.id();
+                slot.handle_owner_gone(Owner::Session(session), now, &mut effects);
+                if let Some(job) = job {
+                    slot.handle_job_end(job, now, &mut effects);
+                }
+                self.perform(id, &mut effects, now);
+            }
+        }
+        self.effects = effects;
+    }
+
+    /// Deadlines of parked and nested calls.
+    pub(crate) fn handle_tick(&mut self) {
+        let now = self.now();
+        let mut effects = std::mem::take(&mut self.effects);
+        for number in 0..self.slots.len() {
+            if let Some(slot) = self.slots[number].as_mut()
+                && slot.next_deadline_ms().is_some_and(|deadline_ms| deadline_ms <= now.ms)
+            {
+                let id = slot.id();
+                slot.handle_tick(now, &mut effects);
+                self.perform(id, &mut effects, now);
+            }
+        }
+        for origin in self.peers.expired(now.ms) {
+            let why = "no answer before the nested call's deadline, or its node is gone".to_owned();
+            let slot = self.finish_nested(&origin, Err(Fault::Unknown { why }), &mut effects, now);
+            self.perform(slot, &mut effects, now);
+        }
+        self.effects = effects;
+        self.deliver(now.ms);
+    }
+
+    /// Once a second or so: sessions that stay away, actors that idle, replies that have expired.
+    pub(crate) fn sweep(&mut self) {
+        let now = self.now();
+        let ended = self.sessions.expire(now.ms, self.place.options.session_grace_ms);
+        self.handle_ended(ended, now);
+        self.deliver(now.ms);
+        self.retire_actors(now.ms);
+        for slot in self.slots.iter_mut().flatten() {
+            slot.trim(now);
+        }
+        self.meter.publish(&self.slots, self.seats.len(), &self.sessions);
+    }
+
+    fn retire_actors(&mut self, now_ms: u64) {
+        let idle_ms = self.place.options.actor_idle_ms;
+        let mut keep_since = now_ms.saturating_sub(idle_ms);
+        if self.seats.len() > self.place.options.actors_max {
+            let mut used: Vec<u64> = self.seats.values().map(|seat| seat.used_ms).collect();
+            used.sort_unstable();
+            keep_since = keep_since.max(used[self.seats.len() - self.place.options.actors_max]);
+        }
+        let slots = &mut self.slots;
+        self.seats.retain(|&(slot, object), seat| {
+            let Some(slot) = slots[usize::from(slot.0)].as_mut() else { return false };
+            // Dropping the last address stops the actor; nothing is in its mailbox.
+            let quiet = slot.objects().get(object).is_none_or(|entry| entry.is_quiet());
+            let keep = !quiet || seat.used_ms > keep_since;
+            if !keep {
+                slot.objects_mut().remove_vacant(object);
+            }
+            keep
+        });
+    }
+}
