@@ -8,7 +8,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use common::{Bench, Request};
-use greenroom::objects::{Counter, CounterHandle};
+use greenroom::objects::{Barrier, Counter, CounterHandle};
 use greenroom::{CallId, Error, Fault, Lane, Limits, Refusal, Sequence, SessionId, Turn, Waiter, system};
 use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
@@ -195,6 +195,34 @@ fn a_query_kills_a_call_that_was_never_applied() {
     bench.send_as::<Probe, _>(call, &Request::of("a"), "push", &(7_u64,));
     assert!(bench.answer(call).expect("answered").result.is_err());
     assert_eq!(items(&mut bench, "a"), Vec::<u64>::new());
+}
+
+#[test]
+fn a_cancel_that_overtakes_its_call_kills_it() {
+    let mut bench = Bench::new();
+    let call = CallId { session: SessionId(1), lane: Lane(50), sequence: Sequence(1) };
+    bench.cancel::<Probe>(call, "a");
+    assert_eq!(bench.fault(call), Fault::Cancelled);
+    bench.send_as::<Probe, _>(call, &Request::of("a"), "park", &());
+    assert_eq!(bench.fault(call), Fault::Cancelled, "it is not parked when it comes");
+}
+
+#[test]
+fn an_object_is_made_anew_only_if_that_succeeds() {
+    let mut bench = Bench::new();
+    let mut force = |key: &'static str, parties: u32, lane: u32| {
+        let call = CallId { session: SessionId(9), lane: Lane(lane), sequence: Sequence(1) };
+        bench.send_number::<Barrier>(call, &Request::made_with(key, &(parties,)), system::FORCE_NEW, Bytes::new());
+        bench.settle();
+        let made = bench.answer(call).expect("answered").result;
+        let parties: CallId = bench.send::<Barrier, _>(&Request::of(key), "parties", &());
+        (made, bench.value::<u32>(parties))
+    };
+    assert_eq!(force("gate", 3, 1).1, 3);
+    assert_eq!(force("gate", 4, 2), (Ok(Bytes::new()), 4));
+    let (made, parties) = force("gate", 0, 3);
+    assert!(matches!(made, Err(Fault::Refused(Refusal::Constructor(_)))));
+    assert_eq!(parties, 4, "the old one is still there");
 }
 
 #[test]

@@ -160,6 +160,38 @@ fn a_cancel_that_comes_after_the_grant_gives_the_lock_back() {
 }
 
 #[test]
+fn a_cancel_that_comes_after_a_grant_that_had_to_wait_gives_the_lock_back() {
+    let mut bench = Bench::new();
+    let (first, second, third) = (lock(&mut bench, 1), lock(&mut bench, 2), lock(&mut bench, 3));
+    let fence = bench.value::<Locked>(first).fence;
+    assert_eq!(unlock(&mut bench, fence, None), Ok(()));
+    bench.value::<Locked>(second);
+    bench.cancel::<MutexObject>(second, "m");
+    assert!(bench.answer(third).is_some_and(|answer| answer.result.is_ok()));
+}
+
+#[test]
+fn callers_that_gave_up_leave_nothing_behind() {
+    let mut bench = Bench::new();
+    let promise = Request::made_with("p", &(1_u64,));
+    let holder = lock(&mut bench, 1);
+    bench.value::<Locked>(holder);
+    for call in 0..1_000 {
+        let wait = bench.send::<PromiseObject, ()>(&promise, "get", &());
+        bench.cancel::<PromiseObject>(wait, "p");
+        let wait = lock(&mut bench, 2 + call);
+        bench.cancel::<MutexObject>(wait, "m");
+    }
+    let sizes: Vec<usize> = bench
+        .slot
+        .objects()
+        .iter()
+        .map(|(_, entry)| entry.instance().borrow().encoded_state().expect("encodes").len())
+        .collect();
+    assert!(sizes.iter().all(|&size| size < 100), "{sizes:?}");
+}
+
+#[test]
 fn a_promise_is_kept_once_and_wakes_everybody() {
     let mut bench = Bench::new();
     let request = Request::made_with("p", &(1_u64,));
