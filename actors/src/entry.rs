@@ -120,8 +120,6 @@ pub struct Outcomes {
     pub nested: Vec<NestedCall>,
     /// Parked calls with deadlines, to be woken by.
     pub timers: Vec<(u64, WaiterId, CallId)>,
-    /// Owners whose end concerns the object.
-    pub watched: Vec<Owner>,
     /// How many methods panicked.
     pub n_panics: u32,
 }
@@ -132,7 +130,6 @@ pub(crate) struct Mark {
     answers: usize,
     nested: usize,
     timers: usize,
-    watched: usize,
 }
 
 impl Outcomes {
@@ -142,19 +139,13 @@ impl Outcomes {
     }
 
     pub(crate) fn mark(&self) -> Mark {
-        Mark {
-            answers: self.answers.len(),
-            nested: self.nested.len(),
-            timers: self.timers.len(),
-            watched: self.watched.len(),
-        }
+        Mark { answers: self.answers.len(), nested: self.nested.len(), timers: self.timers.len() }
     }
 
     pub(crate) fn truncate(&mut self, mark: Mark) {
         self.answers.truncate(mark.answers);
         self.nested.truncate(mark.nested);
         self.timers.truncate(mark.timers);
-        self.watched.truncate(mark.watched);
     }
 
     /// Answers that nothing was applied, and why.

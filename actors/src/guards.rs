@@ -28,6 +28,7 @@ pub(crate) struct QueuedCall {
 impl Instance {
     /// Whether a call of a guarded method may run at once: nobody waits before it, and its guard is true.
     pub(crate) fn admit_guarded(&mut self, stamp: Stamp, call: &CallEntry, method: &Method) -> Result<bool, Refusal> {
+        self.prune(call.method);
         if self.rollback.is_poisoned(WaiterId(stamp.index.0)) {
             return Ok(true);
         }
@@ -51,6 +52,7 @@ impl Instance {
         open.unwrap_or(Ok(true)).map_err(|error| error.0)
     }
 
+    /// Lets a call wait for its guard.
     pub(crate) fn queue(&mut self, stamp: Stamp, call: &CallEntry, out: &mut Outcomes) {
         let waiter = WaiterId(stamp.index.0);
         let parked = parked_call(stamp, call);
@@ -60,14 +62,13 @@ impl Instance {
         self.parked.insert(waiter, parked);
         let queue = self.extras.get_or_insert_default().queues.entry(call.method).or_default();
         queue.push_back(QueuedCall { waiter, arguments: call.arguments.clone(), chain: call.chain.clone() });
-        out.watched.push(call.owner);
     }
 
-    pub(crate) fn unqueue(&mut self, waiter: WaiterId) {
-        if let Some(extras) = &mut self.extras {
-            for queue in extras.queues.values_mut() {
-                queue.retain(|queued| queued.waiter != waiter);
-            }
+    /// Drops the calls at the head of the queue that wait no more. One deeper in the queue is dropped when its turn comes.
+    fn prune(&mut self, method: u16) {
+        let Some(queue) = self.extras.as_mut().and_then(|extras| extras.queues.get_mut(&method)) else { return };
+        while queue.front().is_some_and(|head| !self.parked.contains_key(&head.waiter)) {
+            queue.pop_front();
         }
     }
 
@@ -99,6 +100,10 @@ impl Instance {
 
     /// Takes the first call, in the order of method numbers, that waits at the head of its queue with a true guard.
     fn next_free(&mut self) -> Option<(u16, QueuedCall)> {
+        let numbers: Vec<u16> = self.extras.as_ref()?.queues.keys().copied().collect();
+        for &number in &numbers {
+            self.prune(number);
+        }
         let heads =
             self.extras.as_ref()?.queues.iter().filter_map(|(&number, queue)| Some((number, queue.front()?.clone())));
         for (number, head) in heads.collect::<Vec<_>>() {

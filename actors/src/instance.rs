@@ -20,7 +20,7 @@ use crate::object::{CreateError, ObjectType, Ran, Run, State};
 use crate::replies::Answer;
 use crate::rollback::Rollback;
 use crate::turn::{NestedRequest, Stamp, Turn};
-use crate::waiter::ParkedCalls;
+use crate::waiter::{ParkedCall, ParkedCalls};
 
 /// How long a nested call may take if its parent has no earlier deadline.
 pub const NESTED_TIMEOUT_MS: u64 = 30_000;
@@ -111,6 +111,9 @@ impl Instance {
             self.apply_kind(entry, scratch, out);
         }
         self.rollback_commit(entry, scratch.len());
+        if self.lost {
+            self.dismiss(entry.stamp, out);
+        }
     }
 
     pub(crate) fn apply_kind(&mut self, entry: &Entry, scratch: &mut Vec<u8>, out: &mut Outcomes) {
@@ -134,6 +137,8 @@ impl Instance {
                 });
                 if let Step::Done(_) = step {
                     self.emit_nested(&turn, &pending.chain, pending.deadline_ms, out);
+                } else {
+                    self.answer_for(continuation.name, step, entry.stamp, &pending.waiters, out);
                 }
             }
             EntryKind::OwnerGone(owner) => self.apply_owner_gone(entry.stamp, *owner, scratch, out),
@@ -143,9 +148,7 @@ impl Instance {
 
     fn apply_call(&mut self, stamp: Stamp, call: &CallEntry, scratch: &mut Vec<u8>, out: &mut Outcomes) {
         if self.lost {
-            return out
-                .answers
-                .push((call.call, Answer { applied: false, index: stamp.index, result: Err(Fault::ObjectLost) }));
+            return out.answers.push((call.call, lost(stamp)));
         }
         if let Err(refusal) = self.ensure(&call.construction) {
             return out.refuse(call.call, refusal);
@@ -180,7 +183,6 @@ impl Instance {
                 {
                     out.timers.push((deadline_ms, turn.grant(), call.call));
                 }
-                self.watch(call.owner, out);
                 self.emit_nested(&turn, &call.chain, call.deadline_ms.unwrap_or(u64::MAX), out);
             }
             other => out.answers.push((call.call, failed(other, stamp, method))),
@@ -219,6 +221,9 @@ impl Instance {
     }
 
     fn apply_system(&mut self, stamp: Stamp, call: &CallEntry, out: &mut Outcomes) {
+        if self.lost && call.method == system::CREATE {
+            return out.answers.push((call.call, lost(stamp)));
+        }
         let body = match call.method {
             system::CREATE => self.ensure(&call.construction).map(encoded),
             system::FORCE_NEW => self.make(&call.construction).map(|(state, hash)| {
@@ -238,17 +243,20 @@ impl Instance {
 
     /// Removes the object; returns whether it was there. Its waiters learn that it is gone.
     fn remove(&mut self, stamp: Stamp, out: &mut Outcomes) -> bool {
-        for (_, parked) in std::mem::take(&mut self.parked) {
-            out.answers
-                .push((parked.call, Answer { applied: true, index: stamp.index, result: Err(Fault::ObjectLost) }));
-        }
+        self.dismiss(stamp, out);
+        self.rollback = Rollback::default();
+        self.lost = false;
+        self.state.take().is_some()
+    }
+
+    /// Tells everybody who waits in the object that it is gone.
+    fn dismiss(&mut self, stamp: Stamp, out: &mut Outcomes) {
+        let parked = std::mem::take(&mut self.parked);
+        out.answers.extend(parked.into_values().map(|parked| (parked.call, lost(stamp))));
         if let Some(extras) = &mut self.extras {
             extras.queues.clear();
             extras.nested.forget();
         }
-        self.rollback = Rollback::default();
-        self.lost = false;
-        self.state.take().is_some()
     }
 
     fn describe(&self) -> serde_json::Value {
@@ -275,13 +283,12 @@ impl Instance {
         scratch: &mut Vec<u8>,
         out: &mut Outcomes,
     ) {
-        if self.parked.remove(&waiter).is_some() {
-            self.unqueue(waiter);
+        if let Some(parked) = self.parked.remove(&waiter) {
             let fault = match why {
                 GiveUp::TimedOut => Fault::TimedOut,
                 GiveUp::Cancelled => Fault::Cancelled,
             };
-            out.answers.push((call, Answer { applied: false, index: stamp.index, result: Err(fault) }));
+            out.answers.push((call, Answer { applied: self.has_run(&parked), index: stamp.index, result: Err(fault) }));
         } else if why == GiveUp::Cancelled
             && let Some(hook) = self.object_type.hooks.grant_cancelled
         {
@@ -290,18 +297,16 @@ impl Instance {
                 hook(state, waiter, turn);
                 Ok(Ran::Parked)
             });
+            self.emit_nested(&turn, &[], u64::MAX, out);
         }
     }
 
     fn apply_owner_gone(&mut self, stamp: Stamp, owner: Owner, scratch: &mut Vec<u8>, out: &mut Outcomes) {
-        let gone: Vec<WaiterId> =
-            self.parked.iter().filter(|(_, parked)| parked.owner == owner).map(|(id, _)| *id).collect();
-        for waiter in gone {
-            if let Some(parked) = self.parked.remove(&waiter) {
-                self.unqueue(waiter);
-                let answer = Answer { applied: false, index: stamp.index, result: Err(Fault::Cancelled) };
-                out.answers.push((parked.call, answer));
-            }
+        let (gone, left) = std::mem::take(&mut self.parked).into_iter().partition(|(_, parked)| parked.owner == owner);
+        self.parked = left;
+        for (_, parked) in ParkedCalls::into_iter(gone) {
+            let applied = self.has_run(&parked);
+            out.answers.push((parked.call, Answer { applied, index: stamp.index, result: Err(Fault::Cancelled) }));
         }
         if let Some(hook) = self.object_type.hooks.owner_gone
             && self.state.is_some()
@@ -311,23 +316,38 @@ impl Instance {
                 hook(state, owner, turn);
                 Ok(Ran::Parked)
             });
+            self.emit_nested(&turn, &[], u64::MAX, out);
         }
     }
 
-    fn watch(&self, owner: Owner, out: &mut Outcomes) {
-        if self.object_type.hooks.owner_gone.is_some() || !self.parked.is_empty() {
-            out.watched.push(owner);
+    /// Whether a parked call's method has run: one with a waiter has, one that waits for its guard has not.
+    fn has_run(&self, parked: &ParkedCall) -> bool {
+        self.object_type.methods.get(usize::from(parked.method)).is_some_and(|method| method.guard.is_none())
+    }
+
+    /// A continuation failed: whoever waited for what it would have said is told so.
+    fn answer_for(&mut self, name: &str, step: Step, stamp: Stamp, waiters: &[WaiterId], out: &mut Outcomes) {
+        let fault = match step {
+            Step::Panicked(message) => Fault::Panicked { method: name.to_owned(), message },
+            Step::BadArguments(why) => Fault::Unknown { why: format!("`{name}` could not take the reply: {why}") },
+            Step::Done(_) => return,
+        };
+        for waiter in waiters {
+            if let Some(parked) = self.parked.remove(waiter) {
+                out.answers
+                    .push((parked.call, Answer { applied: true, index: stamp.index, result: Err(fault.clone()) }));
+            }
         }
     }
 
     pub(crate) fn emit_nested(&mut self, turn: &Turn, chain: &[u64], deadline_ms: u64, out: &mut Outcomes) {
         for request in &turn.nested {
-            let NestedRequest { message, then, context } = request.clone();
+            let NestedRequest { message, then, context, waiters } = request.clone();
             let deadline_ms = deadline_ms.min(turn.now_ms() + NESTED_TIMEOUT_MS);
             let mut chain = chain.to_vec();
             chain.push(self.hash);
             let nested = &mut self.extras.get_or_insert_default().nested;
-            let (lane, sequence) = nested.start(turn, then, context, deadline_ms, &chain[..chain.len() - 1]);
+            let (lane, sequence) = nested.start(turn, (then, context, waiters), deadline_ms, &chain[..chain.len() - 1]);
             out.nested.push(NestedCall {
                 call: CallId { session: self.session, lane, sequence },
                 object_type: message.object_type,
@@ -351,6 +371,11 @@ impl fmt::Debug for Instance {
             .field("parked", &self.parked.len())
             .finish_non_exhaustive()
     }
+}
+
+/// The answer of an object that is gone.
+fn lost(stamp: Stamp) -> Answer {
+    Answer { applied: true, index: stamp.index, result: Err(Fault::ObjectLost) }
 }
 
 fn encoded<T: serde::Serialize>(value: T) -> Bytes {

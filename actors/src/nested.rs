@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::ids::{CallId, Lane, Owner, Sequence};
+use crate::ids::{CallId, Lane, Owner, Sequence, WaiterId};
 use crate::turn::Turn;
 
 /// A nested call that is out.
@@ -13,6 +13,8 @@ pub(crate) struct PendingCall {
     pub(crate) then: u16,
     /// What the continuation wants to remember.
     pub(crate) context: Bytes,
+    /// The waiters in it: if the continuation fails, they are answered for it.
+    pub(crate) waiters: Vec<WaiterId>,
     pub(crate) deadline_ms: u64,
     pub(crate) parent: CallId,
     pub(crate) owner: Owner,
@@ -24,6 +26,8 @@ pub(crate) struct PendingCall {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NestedTable {
     lanes: Vec<Option<PendingCall>>,
+    /// Lanes before the first: calls that were forgotten may still be out on them.
+    base: u32,
 }
 
 impl NestedTable {
@@ -31,8 +35,7 @@ impl NestedTable {
     pub(crate) fn start(
         &mut self,
         turn: &Turn,
-        then: u16,
-        context: Bytes,
+        (then, context, waiters): (u16, Bytes, Vec<WaiterId>),
         deadline_ms: u64,
         chain: &[u64],
     ) -> (Lane, Sequence) {
@@ -43,18 +46,19 @@ impl NestedTable {
         }
         let (parent, owner) = (turn.call_id(), turn.owner());
         self.lanes[free] =
-            Some(PendingCall { sequence, then, context, deadline_ms, parent, owner, chain: chain.into() });
-        (Lane(u32::try_from(free).unwrap_or(u32::MAX)), sequence)
+            Some(PendingCall { sequence, then, context, waiters, deadline_ms, parent, owner, chain: chain.into() });
+        (Lane(self.base.saturating_add(u32::try_from(free).unwrap_or(u32::MAX))), sequence)
     }
 
     /// Takes the call out, if it is still waited for.
     pub(crate) fn finish(&mut self, lane: Lane, sequence: Sequence) -> Option<PendingCall> {
-        let slot = self.lanes.get_mut(lane.0 as usize)?;
+        let slot = self.lanes.get_mut(lane.0.checked_sub(self.base)? as usize)?;
         if slot.as_ref()?.sequence == sequence { slot.take() } else { None }
     }
 
     /// Waits for none of them any more.
     pub(crate) fn forget(&mut self) {
+        self.base = self.base.saturating_add(u32::try_from(self.lanes.len()).unwrap_or(u32::MAX));
         self.lanes.clear();
     }
 

@@ -117,15 +117,19 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// An empty slot, served from `epoch` on. `birth` is a random number.
-    pub fn new(id: SlotId, epoch: Epoch, limits: Limits, birth: u64) -> Self {
+    /// An empty slot, served from `epoch` on.
+    ///
+    /// Its log begins at the microseconds of `birth`, so that places in the log, and the fences made of them, are greater
+    /// than those of an earlier slot of the number, which a process that has ended had.
+    pub fn new(id: SlotId, epoch: Epoch, limits: Limits, birth: Now) -> Self {
+        let first = LogIndex(birth.ms.saturating_mul(1_000));
         Self {
             id,
             epoch,
             limits,
-            birth,
-            appended: LogIndex(0),
-            committed: LogIndex(0),
+            birth: birth.seed,
+            appended: first,
+            committed: first,
             now_ms: 0,
             log: VecDeque::new(),
             objects: ObjectTable::default(),
@@ -177,7 +181,8 @@ impl Slot {
             return out.push(refused(call, refusal));
         }
         let object = self.objects.find_or_add(arrival.object, self.birth);
-        if let Err(refusal) = self.check_room(object, is_write) {
+        let parks = parks(&arrival);
+        if let Err(refusal) = self.check_room(object, parks) {
             return out.push(refused(call, refusal));
         }
         let entry = CallEntry {
@@ -190,6 +195,12 @@ impl Slot {
             chain: arrival.chain.into(),
         };
         if is_write {
+            let may_hold = parks || arrival.object.object_type.hooks.owner_gone.is_some();
+            // Objects do not end as sessions do.
+            if may_hold && !call.session.is_object() {
+                // From now on, and not only once it is applied: the owner may end in between.
+                self.owners.entry(arrival.owner).or_default().insert(object);
+            }
             let index = self.order(object, EntryKind::Call(entry), now);
             self.replies.accept(call, index, arrival.deadline_ms.unwrap_or(0));
             self.commit(index, out);
@@ -254,7 +265,10 @@ impl Slot {
             let index = self.order(object, EntryKind::OwnerGone(owner), now);
             self.commit(index, out);
         }
-        if let Owner::Session(session) = owner {
+        // Sessions of objects end by time: their calls have deadlines, and may be retried until then.
+        if let Owner::Session(session) = owner
+            && !session.is_object()
+        {
             self.replies.forget(session);
         }
     }
@@ -316,9 +330,6 @@ impl Slot {
         for (deadline_ms, waiter, call) in outcomes.timers {
             self.timers.insert((deadline_ms, object, waiter, call));
         }
-        for owner in outcomes.watched {
-            self.owners.entry(owner).or_default().insert(object);
-        }
         if let Some(job) = self.objects.get(object).map(ObjectEntry::job) {
             out.extend(outcomes.nested.into_iter().map(|call| Effect::Nested { object, job, call }));
         }
@@ -355,12 +366,13 @@ impl Slot {
         Ok(())
     }
 
-    fn check_room(&self, object: ObjectNumber, is_write: bool) -> Result<(), Refusal> {
+    /// A full waiting room takes nobody in who may have to wait; who sets the waiting free comes through.
+    fn check_room(&self, object: ObjectNumber, parks: bool) -> Result<(), Refusal> {
         if self.objects.queued(object) >= self.limits.mailbox_max {
             let count = u64::from(self.limits.mailbox_max);
             return Err(Refusal::Overloaded { what: "the object's mailbox".to_owned(), count });
         }
-        if is_write && self.objects.parked_in(object) >= self.limits.parked_max {
+        if parks && self.objects.parked_in(object) >= self.limits.parked_max {
             let count = u64::from(self.limits.parked_max);
             return Err(Refusal::Overloaded { what: "the object's waiting room".to_owned(), count });
         }
@@ -395,6 +407,12 @@ impl Slot {
         self.objects.note_queued(object);
         out.push(Effect::Apply { object, entry: Entry { stamp, kind: EntryKind::Call(entry) } });
     }
+}
+
+/// Whether the call may have to wait in the object.
+fn parks(arrival: &Arrival<'_>) -> bool {
+    let method = arrival.object.object_type.methods.get(usize::from(arrival.method));
+    method.is_some_and(|method| method.parks)
 }
 
 fn refused(call: CallId, refusal: Refusal) -> Effect {

@@ -45,11 +45,13 @@ pub struct SlotTable {
 }
 
 impl SlotTable {
-    /// The table of a cluster whose members are fixed: `members` as (name, address), in the same order on every node.
+    /// The table of a cluster whose members are fixed: `members` as (name, address), in any order.
     pub fn fixed(cluster_name: &str, members: &[(String, String)], n_slots: u16) -> Self {
+        let mut sorted: Vec<&(String, String)> = members.iter().collect();
+        sorted.sort();
         let members: Vec<Member> = (0..)
             .map(NodeId)
-            .zip(members)
+            .zip(sorted)
             .map(|(node, (name, address))| Member { node, name: name.clone(), address: address.clone() })
             .collect();
         let named: Vec<(NodeId, &str)> = members.iter().map(|member| (member.node, member.name.as_str())).collect();

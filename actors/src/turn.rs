@@ -40,6 +40,8 @@ pub(crate) struct NestedRequest {
     pub(crate) message: RawMessage,
     pub(crate) then: u16,
     pub(crate) context: Bytes,
+    /// The waiters in the context.
+    pub(crate) waiters: Vec<WaiterId>,
 }
 
 impl Turn {
@@ -72,7 +74,8 @@ impl Turn {
 
     /// A fence for what this turn grants: greater than that of every earlier turn of the object.
     pub fn fence(&self) -> Fence {
-        Fence(self.stamp.index.0 << 20 | u64::from(self.run))
+        // One entry can set off more runs than this has room for; their fences are then equal, and never less.
+        Fence(self.stamp.index.0 << 12 | u64::from(self.run.min(0xFFF)))
     }
 
     /// Names what this turn grants to its caller; it is also the id of the caller's [`Waiter`](crate::Waiter).
@@ -101,7 +104,8 @@ impl Turn {
     /// When the message's arguments or the context cannot be encoded.
     pub fn call<T, A, E: ReplyBody<A>>(&mut self, message: Message<A, E>, then: impl Into<Continue<T, A, E>>) {
         let then = then.into();
-        self.nested.push(NestedRequest { message: message.raw, then: then.number, context: then.context });
+        let Continue { number, context, waiters, .. } = then;
+        self.nested.push(NestedRequest { message: message.raw, then: number, context, waiters });
     }
 }
 
@@ -158,8 +162,8 @@ impl<T, A, E, C: Serialize> Then<T, A, E, C> {
     /// # Panics
     /// When the context cannot be encoded.
     pub fn with(self, context: C) -> Continue<T, A, E> {
-        let context = waiter::hand_on(context).expect("a context can be encoded").into();
-        Continue { number: self.number, context, types: PhantomData }
+        let (context, waiters) = waiter::hand_on(context).expect("a context can be encoded");
+        Continue { number: self.number, context: context.into(), waiters, types: PhantomData }
     }
 }
 
@@ -168,11 +172,12 @@ impl<T, A, E, C: Serialize> Then<T, A, E, C> {
 pub struct Continue<T, A, E = Erased> {
     number: u16,
     context: Bytes,
+    waiters: Vec<WaiterId>,
     types: PhantomData<fn(T, A, E)>,
 }
 
 impl<T, A, E> From<Then<T, A, E, ()>> for Continue<T, A, E> {
     fn from(then: Then<T, A, E, ()>) -> Self {
-        Self { number: then.number, context: Bytes::new(), types: PhantomData }
+        Self { number: then.number, context: Bytes::new(), waiters: Vec::new(), types: PhantomData }
     }
 }

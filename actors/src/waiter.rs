@@ -144,15 +144,14 @@ impl<'de, T> Deserialize<'de> for Waiter<T> {
     }
 }
 
-/// Encodes `value` and drops it without a word, so that the waiters inside it live on in the bytes.
-pub(crate) fn hand_on<C: Serialize>(value: C) -> Result<Vec<u8>, postcard::Error> {
+/// Encodes `value` and drops it without a word, so that the waiters inside it, which it returns, live on in the bytes.
+pub(crate) fn hand_on<C: Serialize>(value: C) -> Result<(Vec<u8>, Vec<WaiterId>), postcard::Error> {
     let bytes = postcard::to_allocvec(&value)?;
     let dropped_before = SCOPE.with(|scope| scope.borrow().as_ref().map(|scope| scope.dropped.len()));
     drop(value);
-    SCOPE.with(|scope| {
-        if let (Some(scope), Some(length)) = (scope.borrow_mut().as_mut(), dropped_before) {
-            scope.dropped.truncate(length);
-        }
+    let waiters = SCOPE.with(|scope| match (scope.borrow_mut().as_mut(), dropped_before) {
+        (Some(scope), Some(length)) => scope.dropped.split_off(length),
+        _ => Vec::new(),
     });
-    Ok(bytes)
+    Ok((bytes, waiters))
 }

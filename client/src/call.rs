@@ -28,6 +28,9 @@ pub(crate) async fn make_call(shared: Arc<Shared>, outgoing: OutgoingCall) -> Re
     if let Err(error) = check_key(outgoing.key.as_str()) {
         return Err(refused(&outgoing, error.into()));
     }
+    if shared.has_lost_job(outgoing.job) {
+        return Err(Error::ObjectLost { object: outgoing.object() });
+    }
     let started = Instant::now();
     let table = match shared.directory.table_size() {
         Some(n_slots) => n_slots,
@@ -323,10 +326,11 @@ impl Call {
         }
     }
 
-    /// What tells the node that the caller of a call that may wait has given up.
+    /// What tells the node that the caller has given up: a wait ends, a grant is taken back, and a call that has not
+    /// arrived will not be run.
     fn cancellation(&self) -> Option<Request<'_>> {
         let epoch = self.shared.directory.route(self.slot)?.epoch;
-        self.outgoing.parks.then(|| Request { flags: parts::CANCEL, epoch, ..self.name() })
+        (!self.outgoing.read).then(|| Request { flags: parts::CANCEL, epoch, ..self.name() })
     }
 
     fn forget(&self, connection: &Connection) {

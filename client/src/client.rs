@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -46,6 +46,7 @@ pub(crate) struct Shared {
     session: AtomicU64,
     job: JobId,
     owned_job: OwnedJob,
+    job_ended: AtomicBool,
     next_lane: AtomicU32,
     /// Calls without a waiting caller that are out.
     casts: AtomicU32,
@@ -107,6 +108,7 @@ impl Client {
             session: AtomicU64::new(session.0),
             job: settings.job.or(owned_job).unwrap_or_default(),
             owned_job,
+            job_ended: AtomicBool::new(false),
             next_lane: AtomicU32::new(0),
             casts: AtomicU32::new(0),
             lanes: std::sync::OnceLock::new(),
@@ -196,6 +198,11 @@ impl Shared {
         self.job
     }
 
+    /// Whether that job was this client's own, and has ended with a session: its objects are gone, and must not seem new.
+    pub(crate) fn has_lost_job(&self, job: Option<JobId>) -> bool {
+        self.job_ended.load(Ordering::Acquire) && self.owned_job == Some(job.unwrap_or(self.job))
+    }
+
     pub(crate) fn owned_job(&self) -> OwnedJob {
         self.owned_job
     }
@@ -207,6 +214,8 @@ impl Shared {
     /// The session has ended on a node: go on with a new one.
     pub(crate) fn renew_session(&self, ended: SessionId) {
         let fresh = SessionId::of_client(rand::random()).0;
+        // The objects of a job of its own went with the session.
+        self.job_ended.store(self.owned_job.is_some(), Ordering::Release);
         // Where another connection found out first, its new session is as good.
         let _ = self.session.compare_exchange(ended.0, fresh, Ordering::AcqRel, Ordering::Acquire);
     }

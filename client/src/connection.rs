@@ -153,7 +153,12 @@ impl Connection {
         }
         request.acks = std::mem::take(&mut state.acks);
         match outbox.push(|out| request.encode(out)) {
-            Ok(()) => {}
+            Ok(()) => {
+                if let Some(session) = request.session {
+                    // The node knows it from now on, beside the stream's own.
+                    state.registered = Some(session);
+                }
+            }
             Err(PushError::TooLarge(bytes)) => return Err(NotSent::TooLarge { bytes, bytes_max: frame_bytes_max }),
             // The reader will find that the stream has ended, and then it is opened again.
             Err(PushError::Closed | PushError::Full) => {
@@ -412,6 +417,7 @@ impl State {
     fn answered(&mut self, reply: wire::Reply, shared: &Weak<Shared>, done: &mut Vec<(oneshot::Sender<Event>, Event)>) {
         let known = self.pending.get(&reply.lane).is_some_and(|call| call.sequence == reply.sequence);
         if !known {
+            // Its caller's time was over.
             return;
         }
         let Some(call) = self.pending.remove(&reply.lane) else { return };

@@ -43,7 +43,7 @@ struct Path {
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
     let mut path = Path {
-        slot: Slot::new(SlotId(0), Epoch(1), Limits::default(), 1),
+        slot: Slot::new(SlotId(0), Epoch(1), Limits::default(), Now { ms: 0, seed: 1 }),
         out: BytesMut::new(),
         effects: Vec::new(),
         scratch: Vec::new(),

@@ -77,7 +77,7 @@ impl Core {
         let limits = place.options.limits();
         let slots = (0..).map(SlotId).zip(&place.table.slots).map(|(slot, at)| {
             let mine = at.primary == me && place.layout.shard_of(slot) == shard;
-            mine.then(|| Slot::new(slot, at.epoch, limits, rand::random()))
+            mine.then(|| Slot::new(slot, at.epoch, limits, Now { ms: now_ms(), seed: rand::random() }))
         });
         let slots = slots.collect();
         Rc::new_cyclic(|this| {
@@ -156,6 +156,11 @@ impl Core {
                 Ok(Frame::Goodbye) => {
                     let ended = self.sessions.end(session, stream);
                     self.handle_ended(ended, now);
+                    // Nothing can follow a farewell: whoever it would belong to has ended.
+                    if let Some(state) = self.sessions.stream(stream) {
+                        state.outbox.close();
+                    }
+                    break;
                 }
                 Ok(Frame::Hello(_) | Frame::Welcome(_) | Frame::Reply(_) | Frame::Table(_)) => {
                     self.break_off(stream, "a frame that does not belong on this side of a stream");
@@ -185,10 +190,12 @@ impl Core {
         if session != own {
             let is_new = !self.sessions.knows(session);
             self.sessions.route(session, stream);
-            if is_new && request.flags & parts::RETRY != 0 {
+            if is_new && request.flags & parts::RETRY != 0 && !session.is_object() {
                 // Its replies are gone with it, so whether an earlier try was applied is not known here.
                 let call = CallId { session, lane: request.lane, sequence: request.sequence };
-                return self.refuse(call, Refusal::SessionEnded);
+                self.refuse(call, Refusal::SessionEnded);
+                self.sessions.unroute(session);
+                return;
             }
         }
         for &(slot, lane, sequence) in &request.acks {
@@ -197,7 +204,10 @@ impl Core {
             }
         }
         let call = CallId { session, lane: request.lane, sequence: request.sequence };
-        if let Err(refusal) = self.route(stream, call, request, now) {
+        if let Err(refusal) = self.route(stream, call, request, now)
+            // A refused cancellation is no answer to its call, which may be parked.
+            && request.flags & parts::CANCEL == 0
+        {
             self.refuse(call, refusal);
         }
     }

@@ -21,7 +21,7 @@ pub struct NodeOptions {
     #[arg(long, env = "GREENROOM_ADVERTISE")]
     pub advertise: Option<String>,
 
-    /// All nodes of the cluster as NAME=HOST:PORT,…, the same list in the same order on each; without it, this node is alone.
+    /// All nodes of the cluster as NAME=HOST:PORT,…, the same list on each; without it, this node is alone.
     #[arg(long, env = "GREENROOM_MEMBERS")]
     pub members: Option<MemberList>,
 

@@ -11,7 +11,7 @@ use greenroom_actors::{
     CallId, Fault, Incarnation, JobId, NestedCall, NodeId, NodeLayout, ObjectNumber, Refusal, SessionId, ShardId,
     SlotId,
 };
-use greenroom_rpc::{LinkError, Outbox};
+use greenroom_rpc::{LinkError, Outbox, PushError};
 use hashbrown::HashMap;
 
 use crate::core::Place;
@@ -46,8 +46,8 @@ pub(crate) struct Peers {
     local: HashMap<CallId, NestedOrigin>,
     outgoing: HashMap<CallId, Outgoing>,
     deadlines: BTreeSet<(u64, CallId)>,
-    /// Calls whose process is gone.
-    lost: Vec<CallId>,
+    /// Calls that will have no answer, and why.
+    lost: Vec<(CallId, Fault)>,
     links: HashMap<NodeId, Link>,
 }
 
@@ -100,11 +100,11 @@ impl Peers {
 
     /// Calls whose deadline has passed without an answer, or whose process is gone. The deadline leaves room for the
     /// target's own answer first.
-    pub(crate) fn expired(&mut self, now_ms: u64) -> Vec<NestedOrigin> {
+    pub(crate) fn expired(&mut self, now_ms: u64) -> Vec<(NestedOrigin, Fault)> {
         const ROOM_MS: u64 = 500;
         let mut expired = Vec::new();
-        for call in std::mem::take(&mut self.lost) {
-            expired.extend(self.take(call));
+        for (call, fault) in std::mem::take(&mut self.lost) {
+            expired.extend(self.take(call).map(|origin| (origin, fault)));
         }
         while let Some(&(deadline_ms, call)) = self.deadlines.first() {
             if deadline_ms.saturating_add(ROOM_MS) > now_ms {
@@ -112,7 +112,8 @@ impl Peers {
             }
             self.deadlines.pop_first();
             let origin = self.local.remove(&call).or_else(|| Some(self.outgoing.remove(&call)?.origin));
-            expired.extend(origin);
+            let why = "no answer before the nested call's deadline".to_owned();
+            expired.extend(origin.map(|origin| (origin, Fault::Unknown { why })));
         }
         expired
     }
@@ -135,14 +136,20 @@ impl Peers {
             let incarnation = link.layout.as_ref().map(|layout| layout.incarnation);
             if outgoing.sent_to.is_some() && outgoing.sent_to != incarnation {
                 // The process that has it, or had it, is gone; another one must not run it a second time.
-                self.lost.push(call);
-                return;
+                let why = "the node that served the object is gone".to_owned();
+                return self.lost.push((call, Fault::Unknown { why }));
             }
             let retry = outgoing.sent_to.is_some();
             outgoing.sent_to = incarnation;
             let request = request(outgoing, at.epoch, retry);
-            if outbox.push(|out| request.encode(out)).is_ok() {
-                return;
+            match outbox.push(|out| request.encode(out)) {
+                Ok(()) => return,
+                Err(PushError::TooLarge(bytes)) => {
+                    let bytes_max = self.place.options.frame_bytes_max as u64;
+                    let refusal = Refusal::TooLarge { bytes: bytes as u64, bytes_max };
+                    return self.lost.push((call, Fault::Refused(refusal)));
+                }
+                Err(PushError::Closed | PushError::Full) => {}
             }
         }
         if link.opening.insert(shard) {

@@ -132,6 +132,9 @@ fn prepare(options: NodeOptions, registry: Registry) -> Result<(Listeners, Arc<P
         let (slots, shards) = (options.slots, n_shards);
         return Err(NodeError::Settings(format!("{slots} slots for {shards} shards: a shard needs a slot at least")));
     }
+    if options.mailbox_max == 0 || options.parked_max == 0 {
+        return Err(NodeError::Settings("a mailbox and a waiting room need room for one call at least".to_owned()));
+    }
     let control = bind(options.listen)?;
     let control_port = port(&control, options.listen)?;
     let mut shards = Vec::new();

@@ -69,6 +69,16 @@ impl Sessions {
         self.sessions.insert(session, SessionState { route, own, closed_at_ms: None, owned_job });
     }
 
+    /// Forgets a session that should not have been taken.
+    pub(crate) fn unroute(&mut self, session: SessionId) {
+        self.sessions.remove(&session);
+    }
+
+    /// Whether a live session owns the job.
+    pub(crate) fn owns(&self, job: JobId) -> bool {
+        self.sessions.values().any(|session| session.owned_job == Some(job))
+    }
+
     pub(crate) fn close(&mut self, stream: StreamId, now_ms: u64) {
         self.streams.remove(&stream);
         for session in self.sessions.values_mut() {

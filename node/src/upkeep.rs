@@ -1,6 +1,6 @@
 //! What a shard does by the clock: deadlines, sessions that stay away, actors that idle.
 
-use greenroom_actors::{Fault, Now, Owner};
+use greenroom_actors::{JobId, Now, Owner};
 
 use crate::core::Core;
 use crate::sessions::EndedSession;
@@ -10,6 +10,8 @@ impl Core {
     pub(crate) fn handle_ended(&mut self, ended: impl IntoIterator<Item = EndedSession>, now: Now) {
         let mut effects = std::mem::take(&mut self.effects);
         for EndedSession { session, job } in ended {
+            // The job goes on with a later session of its owner; the default one never ends.
+            let job = job.filter(|&job| job != JobId::DEFAULT && !self.sessions.owns(job));
             for number in 0..self.slots.len() {
                 let Some(slot) = self.slots[number].as_mut() else { continue };
                 let id = slot.id();
@@ -36,9 +38,8 @@ impl Core {
                 self.perform(id, &mut effects, now);
             }
         }
-        for origin in self.peers.expired(now.ms) {
-            let why = "no answer before the nested call's deadline, or its node is gone".to_owned();
-            let slot = self.finish_nested(&origin, Err(Fault::Unknown { why }), &mut effects, now);
+        for (origin, fault) in self.peers.expired(now.ms) {
+            let slot = self.finish_nested(&origin, Err(fault), &mut effects, now);
             self.perform(slot, &mut effects, now);
         }
         self.effects = effects;

@@ -61,7 +61,7 @@ impl Bench {
 
     pub fn with_limits(limits: Limits) -> Self {
         Self {
-            slot: Slot::new(SlotId(0), Epoch(1), limits, 7),
+            slot: Slot::new(SlotId(0), Epoch(1), limits, Now { ms: 0, seed: 7 }),
             now_ms: 1_000,
             answers: Vec::new(),
             effects: Vec::new(),

@@ -45,6 +45,7 @@ struct State {
     /// Large frames, each with its number and what is left of it; they take turns.
     large: VecDeque<(u32, Bytes)>,
     large_bytes: usize,
+    piece_is_due: bool,
     next_transfer: u32,
     /// Frames that will probably follow at once: their callers have just been answered.
     expected: u32,
@@ -72,11 +73,12 @@ impl Outbox {
         state.expected = state.expected.saturating_sub(1);
         let start = state.tail.len();
         let length = framing::append(&mut state.tail, encode);
+        if length > state.frame_bytes_max {
+            state.tail.truncate(start);
+            return Err(PushError::TooLarge(length));
+        }
         if length > CHUNK_BYTES {
             let frame = state.tail.split_off(start).freeze().slice(4..);
-            if length > state.frame_bytes_max {
-                return Err(PushError::TooLarge(length));
-            }
             let transfer = state.next_transfer;
             state.next_transfer = transfer.wrapping_add(1);
             state.large_bytes += length;
@@ -151,13 +153,20 @@ impl Outbox {
 
 impl State {
     fn next(&mut self) -> Option<Batch> {
-        if let Some((transfer, mut rest)) = self.large.pop_front() {
+        // A piece goes with the open batch, or with every other full one alone: a message has a limit.
+        self.piece_is_due = !self.piece_is_due;
+        if (self.full.is_empty() || self.piece_is_due)
+            && self.tail.len() < BATCH_BYTES
+            && let Some((transfer, mut rest)) = self.large.pop_front()
+        {
             let chunk = rest.split_to(rest.len().min(CHUNK_BYTES));
             self.large_bytes -= chunk.len();
             framing::append_chunk(&mut self.tail, transfer, rest.is_empty(), &chunk);
             if !rest.is_empty() {
                 self.large.push_back((transfer, rest));
             }
+            self.tail_frames = 0;
+            return Some(Batch { frames: self.tail.split().freeze() });
         }
         if let Some(frames) = self.full.pop_front() {
             self.full_bytes -= frames.len();

@@ -134,6 +134,17 @@ impl Held {
     }
 }
 
+/// A lock that is being given back.
+struct Unlocking(Option<(Held, Option<Bytes>)>);
+
+impl Drop for Unlocking {
+    fn drop(&mut self) {
+        if let Some((lock, changed)) = self.0.take() {
+            lock.release(changed);
+        }
+    }
+}
+
 /// The lock, and a local copy of the value under it.
 #[must_use = "the lock is given back when the guard is dropped"]
 pub struct MutexGuard<T: Value> {
@@ -167,7 +178,12 @@ impl<T: Value> MutexGuard<T> {
     pub async fn unlock_async(mut self) -> Result<(), Error> {
         let Some((object, fence, changed)) = self.take()? else { return Ok(()) };
         let name = object.raw().name();
-        object.unlock_async(fence, changed).await.map_err(|error| superseded(error, name))
+        let unlock = object.unlock_async(fence, changed.clone());
+        // If the future is dropped before the answer, the lock is given back all the same; a second time does no harm.
+        let mut unlocking = Unlocking(Some((Held { object, fence }, changed)));
+        let unlocked = unlock.await;
+        unlocking.0 = None;
+        unlocked.map_err(|error| superseded(error, name))
     }
 
     fn take(&mut self) -> Result<Option<(MutexObjectHandle, Fence, Option<Bytes>)>, Error> {
