@@ -115,6 +115,15 @@ impl Probe {
         to.add(1).map_or_else(|error| error.to_string(), |value| value.to_string())
     }
 
+    /// Calls a counter, and panics over the reply.
+    pub fn relay_and_panic(&mut self, to: CounterHandle, waiter: Waiter<u64>, turn: &mut Turn) {
+        turn.call(to.message().add(1), Self::then_panicked.with((waiter,)));
+    }
+
+    fn then_panicked(&mut self, _reply: Result<i64, Error>, _waiter: Waiter<u64>) {
+        panic!("the reply was bad");
+    }
+
     fn then_relayed(&mut self, reply: Result<i64, Error>, waiter: Waiter<u64>) {
         waiter.reply(u64::try_from(reply.unwrap_or(-1)).unwrap_or(u64::MAX));
     }
@@ -375,6 +384,38 @@ fn a_nested_call_brings_its_reply_as_a_later_turn() {
     let relay = bench.send::<Probe, _>(&Request::of("a"), "relay", &(Counter::named("hits"),));
     assert_eq!(bench.value::<u64>(relay), 5);
     assert_eq!(bench.call::<Counter, _, i64>("hits", "get", &()), 5);
+}
+
+#[test]
+fn a_continuation_that_panics_answers_whoever_waited_for_it() {
+    let mut bench = Bench::new();
+    let call = bench.send::<Probe, _>(&Request::of("a"), "relay_and_panic", &(Counter::named("hits"),));
+    let expected = Fault::Panicked { method: "then_panicked".into(), message: "the reply was bad".into() };
+    assert_eq!(bench.fault(call), expected);
+    let later = bench.send::<Probe, _>(&Request::of("a"), "relay", &(Counter::named("hits"),));
+    assert_eq!(bench.value::<u64>(later), 6, "the object lives on");
+}
+
+#[test]
+fn a_full_waiting_room_lets_through_who_empties_it() {
+    let mut bench = Bench::with_limits(Limits { parked_max: 3, ..Limits::default() });
+    let parked: Vec<CallId> = (0..3).map(|_| bench.send::<Probe, _>(&Request::of("a"), "park", &())).collect();
+    let refused = bench.send::<Probe, _>(&Request::of("a"), "park", &());
+    assert!(matches!(bench.fault(refused), Fault::Refused(Refusal::Overloaded { count: 3, .. })));
+    bench.call::<Probe, _, ()>("a", "wake", &(5_u64,));
+    for call in parked {
+        assert_eq!(bench.value::<u64>(call), 5);
+    }
+}
+
+#[test]
+fn an_owner_that_ends_before_its_call_is_applied_leaves_nothing_parked() {
+    let mut bench = Bench::new();
+    let call = CallId { session: SessionId(4), lane: Lane(1), sequence: Sequence(1) };
+    let number = Probe::named("a").object().object_type().method_number("park").expect("there is one");
+    bench.send_number::<Probe>(call, &Request::of("a"), number, Bytes::new());
+    bench.end_session(4);
+    assert_eq!(bench.fault(call), Fault::Cancelled);
 }
 
 #[test]
