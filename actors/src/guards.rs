@@ -62,6 +62,11 @@ impl Instance {
         self.parked.insert(waiter, parked);
         let queue = self.extras.get_or_insert_default().queues.entry(call.method).or_default();
         queue.push_back(QueuedCall { waiter, arguments: call.arguments.clone(), chain: call.chain.clone() });
+        // Who waits no more is forgotten, at a cost that stays in proportion.
+        if queue.len().is_power_of_two() {
+            let parked = &self.parked;
+            queue.retain(|queued| parked.contains_key(&queued.waiter));
+        }
     }
 
     /// Drops the calls at the head of the queue that wait no more. One deeper in the queue is dropped when its turn comes.
@@ -74,6 +79,9 @@ impl Instance {
 
     /// Runs the heads of the guarded queues for as long as one of them is free to go.
     pub(crate) fn run_guards(&mut self, stamp: Stamp, scratch: &mut Vec<u8>, out: &mut Outcomes) {
+        if self.lost {
+            return;
+        }
         let mut run_number = 0;
         while let Some((number, queued)) = self.next_free() {
             let Some(parked) = self.parked.remove(&queued.waiter) else { continue };

@@ -293,11 +293,13 @@ impl Instance {
             && let Some(hook) = self.object_type.hooks.grant_cancelled
         {
             let mut turn = Turn::new(stamp, call, Owner::Session(call.session));
-            self.step(stamp, &mut turn, None, scratch, out, |state, turn| {
+            let step = self.step(stamp, &mut turn, None, scratch, out, |state, turn| {
                 hook(state, waiter, turn);
                 Ok(Ran::Parked)
             });
-            self.emit_nested(&turn, &[], u64::MAX, out);
+            if let Step::Done(_) = step {
+                self.emit_nested(&turn, &[], u64::MAX, out);
+            }
         }
     }
 
@@ -312,11 +314,13 @@ impl Instance {
             && self.state.is_some()
         {
             let mut turn = Turn::new(stamp, CallId::default(), owner);
-            self.step(stamp, &mut turn, None, scratch, out, |state, turn| {
+            let step = self.step(stamp, &mut turn, None, scratch, out, |state, turn| {
                 hook(state, owner, turn);
                 Ok(Ran::Parked)
             });
-            self.emit_nested(&turn, &[], u64::MAX, out);
+            if let Step::Done(_) = step {
+                self.emit_nested(&turn, &[], u64::MAX, out);
+            }
         }
     }
 

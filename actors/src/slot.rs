@@ -20,6 +20,9 @@ use crate::turn::Stamp;
 /// Spreads the turns of one batch over the seeds (2^64 divided by the golden ratio).
 const SEED_STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
+/// How long a call of an object that was cancelled before it came is remembered; no nested call lives longer.
+const KILLED_FOR_MS: u64 = 2 * crate::instance::NESTED_TIMEOUT_MS;
+
 /// What limits a slot's queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -180,7 +183,7 @@ impl Slot {
         if let Err(refusal) = self.check(&arrival, now) {
             return out.push(refused(call, refusal));
         }
-        let object = self.objects.find_or_add(arrival.object, self.birth);
+        let object = self.objects.find_or_add(arrival.object, self.birth ^ self.appended.0.wrapping_mul(SEED_STEP));
         let parks = parks(&arrival);
         if let Err(refusal) = self.check_room(object, parks) {
             return out.push(refused(call, refusal));
@@ -213,7 +216,10 @@ impl Slot {
     ///
     /// A call that has not arrived yet will not be run when it does.
     pub fn handle_cancel(&mut self, call: CallId, name: ObjectName<'_>, now: Now, out: &mut Vec<Effect>) {
-        let Some(index) = self.replies.index_of(call) else { return self.kill(call, Fault::Cancelled, out) };
+        let Some(index) = self.replies.index_of(call) else { return self.kill(call, Fault::Cancelled, now, out) };
+        if index == LogIndex(0) {
+            return;
+        }
         let Some(object) = self.objects.find(name) else { return };
         let waiter = WaiterId(index.0);
         let index = self.order(object, EntryKind::Cancel { call, waiter, why: GiveUp::Cancelled }, now);
@@ -221,22 +227,22 @@ impl Slot {
     }
 
     /// What became of `call`? One that was never accepted never will be: a lane only moves forward.
-    pub fn handle_query(&mut self, call: CallId, out: &mut Vec<Effect>) {
+    pub fn handle_query(&mut self, call: CallId, now: Now, out: &mut Vec<Effect>) {
         match self.replies.admission(call) {
             Admission::Running(_) => {}
             Admission::Done(answer) => out.push(Effect::Reply { call, answer }),
-            Admission::New => self.kill(call, Fault::Refused(Refusal::Expired), out),
+            Admission::New => self.kill(call, Fault::Refused(Refusal::Expired), now, out),
             Admission::Stale => out.push(refused(call, Refusal::Stale)),
         }
     }
 
     /// Answers a call that was never accepted, for good: it will not be run when it comes.
-    fn kill(&mut self, call: CallId, fault: Fault, out: &mut Vec<Effect>) {
+    fn kill(&mut self, call: CallId, fault: Fault, now: Now, out: &mut Vec<Effect>) {
         if self.replies.admission(call) != Admission::New {
             return;
         }
         let answer = Answer { applied: false, index: LogIndex(0), result: Err(fault) };
-        self.replies.accept(call, LogIndex(0), u64::MAX);
+        self.replies.accept(call, LogIndex(0), now.ms.saturating_add(KILLED_FOR_MS));
         self.replies.complete(call, &answer);
         out.push(Effect::Reply { call, answer });
     }

@@ -161,8 +161,10 @@ impl Call {
             let end = self.deadline.unwrap_or(since + self.shared.settings.patience);
             let pause = jitter(backoff);
             if Instant::now() + pause >= end {
-                if let Some(connection) = self.out.take() {
-                    connection.abandon(self.id.lane, self.cancellation());
+                match self.out.take() {
+                    Some(connection) => connection.abandon(self.id.lane, self.cancellation()),
+                    // It was never accepted anywhere: the lane is free.
+                    None => self.end(),
                 }
                 return Err(self.give_up(why));
             }
@@ -188,6 +190,9 @@ impl Call {
 
     async fn attempt(&mut self) -> Next {
         let session = self.shared.session();
+        if !self.in_doubt && self.shared.has_lost_job(Some(self.job)) {
+            return Next::Return(Err(Error::ObjectLost { object: self.outgoing.object() }));
+        }
         if self.id.session != session {
             if self.in_doubt {
                 return Next::Lost(self.unknown("the session has ended on the node".to_owned()));
@@ -282,6 +287,7 @@ impl Call {
             Refusal::Overloaded { .. } => {
                 // Had an earlier try been applied, its reply would have come instead.
                 self.in_doubt = false;
+                self.out = None;
                 Next::Again(refusal.to_string())
             }
             Refusal::WrongPlace | Refusal::Stopping | Refusal::Unavailable(_) => Next::Again(refusal.to_string()),

@@ -230,7 +230,7 @@ impl Core {
         if request.flags & parts::CANCEL != 0 {
             slot.handle_cancel(call, object, now, &mut effects);
         } else if request.flags & parts::QUERY != 0 {
-            slot.handle_query(call, &mut effects);
+            slot.handle_query(call, now, &mut effects);
         } else {
             let arrival = arrival(call, object, request);
             slot.handle_call(arrival, now, &mut effects);

@@ -182,7 +182,8 @@ impl Bench {
     }
 
     pub fn query(&mut self, call: CallId) {
-        self.slot.handle_query(call, &mut self.effects);
+        let now = self.now();
+        self.slot.handle_query(call, now, &mut self.effects);
         self.settle();
     }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 
-use crate::framing::{self, CHUNK_BYTES, GATHER_FRAMES};
+use crate::framing::{self, CHUNK_BYTES, GATHER_FRAMES, TRANSFERS_MAX};
 use crate::proto::Batch;
 
 /// A batch is closed at about this size, and the next one begun.
@@ -161,10 +161,19 @@ impl State {
         {
             let chunk = rest.split_to(rest.len().min(CHUNK_BYTES));
             self.large_bytes -= chunk.len();
-            framing::append_chunk(&mut self.tail, transfer, rest.is_empty(), &chunk);
-            if !rest.is_empty() {
-                self.large.push_back((transfer, rest));
+            let last = rest.is_empty();
+            if !last {
+                // The peer takes only so many at once: those that have begun take turns, the others wait.
+                let at = self.large.len().min(TRANSFERS_MAX - 1);
+                self.large.insert(at, (transfer, rest));
             }
+            if !self.full.is_empty() {
+                // Alone, so that nothing overtakes the full batches.
+                let mut frames = BytesMut::new();
+                framing::append_chunk(&mut frames, transfer, last, &chunk);
+                return Some(Batch { frames: frames.freeze() });
+            }
+            framing::append_chunk(&mut self.tail, transfer, last, &chunk);
             self.tail_frames = 0;
             return Some(Batch { frames: self.tail.split().freeze() });
         }

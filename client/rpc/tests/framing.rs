@@ -94,6 +94,25 @@ fn a_large_frame_does_not_hold_up_a_small_one() {
 }
 
 #[test]
+fn many_large_frames_and_full_batches_keep_the_limits_of_the_peer() {
+    let outbox = Outbox::new(1 << 24, 1 << 30);
+    for _ in 0..100 {
+        outbox.push(|out| out.resize(out.len() + 200_000, 1)).expect("room");
+    }
+    for _ in 0..5_000 {
+        outbox.push(|out| out.resize(out.len() + 2_000, 2)).expect("room");
+    }
+    let mut stream = OutboxStream::new(outbox);
+    let mut inbox = Inbox::new(1 << 24);
+    let mut frames = Vec::new();
+    for batch in drain(&mut stream) {
+        assert!(batch.len() < greenroom_rpc::MESSAGE_BYTES_MAX, "{} bytes in one message", batch.len());
+        inbox.take(batch, &mut frames).expect("never more transfers at once than the peer takes");
+    }
+    assert_eq!(frames.len(), 5_100);
+}
+
+#[test]
 fn limits_are_kept_by_both_sides() {
     let outbox = Outbox::new(100_000, 1 << 30);
     assert_eq!(outbox.push(|out| out.resize(out.len() + 200_000, 1)), Err(PushError::TooLarge(200_000)));
