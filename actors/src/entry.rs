@@ -133,11 +133,6 @@ pub(crate) struct Mark {
 }
 
 impl Outcomes {
-    /// Whether nothing happened.
-    pub fn is_empty(&self) -> bool {
-        self.n_applied == 0
-    }
-
     pub(crate) fn mark(&self) -> Mark {
         Mark { answers: self.answers.len(), nested: self.nested.len(), timers: self.timers.len() }
     }
