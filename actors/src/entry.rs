@@ -25,14 +25,23 @@ pub struct Entry {
 pub enum EntryKind {
     /// A client or another object calls a method.
     Call(CallEntry),
-    /// The caller of a call has given up.
+    /// The caller of a call has given up: it waits no more.
     Cancel {
         /// The call.
         call: CallId,
-        /// Its waiter, or what it was granted.
+        /// Its waiter.
         waiter: WaiterId,
         /// Why.
         why: GiveUp,
+    },
+    /// The caller of a call that has been answered had given up: what it was granted is taken back.
+    TakeBack {
+        /// The call.
+        call: CallId,
+        /// Names what it was granted.
+        grant: WaiterId,
+        /// What it was answered, if that is still kept.
+        granted: Option<Bytes>,
     },
     /// A nested call of the object has its reply.
     Then {
@@ -157,12 +166,22 @@ impl Entry {
         object_type.methods.get(usize::from(call.method)).is_some_and(|method| method.access() == Access::Read)
     }
 
+    /// A copy to be kept for long: it shares no memory with the batch in which the entry came.
+    pub(crate) fn to_keep(&self) -> Self {
+        let mut copy = self.clone();
+        if let EntryKind::Call(call) = &mut copy.kind {
+            call.arguments = Bytes::copy_from_slice(&call.arguments);
+        }
+        copy
+    }
+
     /// About how many bytes the entry keeps alive.
     pub(crate) fn size(&self) -> usize {
         let own = size_of::<Self>();
         match &self.kind {
             EntryKind::Call(call) => own + call.arguments.len(),
             EntryKind::Then { result: Ok(body), .. } => own + body.len(),
+            EntryKind::TakeBack { granted, .. } => own + granted.as_ref().map_or(0, Bytes::len),
             EntryKind::Then { .. } | EntryKind::Cancel { .. } | EntryKind::OwnerGone(_) => own,
         }
     }

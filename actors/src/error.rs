@@ -280,6 +280,28 @@ impl<E> Error<E> {
         }
     }
 
+    /// An error that is not a method's own, as one of a method with the error `F`.
+    ///
+    /// For what comes from elsewhere on the call path, where there is no [`Error::Method`]; one would become a [`Error::Reply`].
+    pub fn widen<F>(self) -> Error<F>
+    where
+        E: MethodError,
+    {
+        /// Writes an error by its description.
+        struct Described<'e, E>(&'e E);
+
+        impl<E: MethodError> fmt::Display for Described<'_, E> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.describe(f)
+            }
+        }
+
+        match self {
+            Self::Method(error) => Error::Reply { object: String::new(), why: Described(&error).to_string() },
+            other => other.map_method(|_| unreachable!("matched above")),
+        }
+    }
+
     /// The same error with the method's own error changed by `change`.
     pub fn map_method<F>(self, change: impl FnOnce(E) -> F) -> Error<F> {
         match self {

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 pub use inventory;
 pub use serde;
 
+pub use crate::combine::{Combine, Combiner, run as combine};
 pub use crate::error::{Erased, Error, Fault, ReplyBody};
 pub use crate::handle::{Caller, RawHandle};
 use crate::ids::CallId;
@@ -179,6 +180,11 @@ pub fn decode<T: Object>(encoded: &[u8]) -> Result<Box<dyn State>, postcard::Err
 /// Gives a hook its object.
 pub fn hook<T: Object>(state: &mut dyn Any, run: impl FnOnce(&mut T)) {
     run(object_mut(state));
+}
+
+/// Asks an object for what it says to people.
+pub fn tell<T: Object, R>(state: &dyn Any, run: impl FnOnce(&T) -> R) -> R {
+    run(object(state))
 }
 
 /// Stands for the demand that values of the type can be sent.

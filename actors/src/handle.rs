@@ -105,11 +105,10 @@ pub trait Caller: Send + Sync + fmt::Debug + 'static {
     /// Makes the call and returns its reply; dropping the future cancels a parked call.
     fn call(&self, call: OutgoingCall) -> ReplyFuture;
 
-    /// Makes the call and blocks this thread until its reply is there.
+    /// Runs `task`, which awaits calls, to its end on this thread, and returns `true`.
     ///
-    /// # Errors
-    /// As the call's; and [`Error::Blocking`] on a thread that runs async tasks.
-    fn call_blocking(&self, call: OutgoingCall) -> Result<Bytes, Error>;
+    /// On a thread that runs async tasks, which must not block, it runs nothing and returns `false`.
+    fn block_on(&self, task: Pin<&mut dyn Future<Output = ()>>) -> bool;
 
     /// Makes the call and lets nobody know what came of it. It returns at once.
     fn cast(&self, call: OutgoingCall);
@@ -231,10 +230,24 @@ impl RawHandle {
         E: ReplyBody<T>,
         E::Body: DeserializeOwned,
     {
-        let outgoing = self.outgoing(method, arguments).map_err(foreign)?;
-        let caller = self.caller().map_err(foreign)?;
-        let body = caller.call_blocking(outgoing).map_err(foreign)?;
-        decode(self.object_type, &self.key, &body)
+        self.wait(self.call_once(method, arguments))
+    }
+
+    /// Blocks this thread until `future`, which makes calls of the object, is done.
+    ///
+    /// # Errors
+    /// The future's; and [`Error::Blocking`] on a thread that runs async tasks, where nothing is sent.
+    pub fn wait<T, E>(&self, future: impl Future<Output = Result<T, Error<E>>>) -> Result<T, Error<E>> {
+        if inside_turn() {
+            return Err(Error::InsideMethod { object: self.name() });
+        }
+        let caller = self.caller().map_err(Error::widen)?;
+        let mut output = None;
+        {
+            let task = std::pin::pin!(async { output = Some(future.await) });
+            caller.block_on(task);
+        }
+        output.unwrap_or_else(|| Err(Error::Blocking { object: self.name() }))
     }
 
     /// Calls the method of that number. The call is made at the first poll.
@@ -252,11 +265,20 @@ impl RawHandle {
         E: ReplyBody<T> + Send,
         E::Body: DeserializeOwned,
     {
+        self.call_once(method, arguments)
+    }
+
+    fn call_once<P, T, E>(&self, method: u16, arguments: &P) -> impl Future<Output = Result<T, Error<E>>> + use<P, T, E>
+    where
+        P: Serialize,
+        E: ReplyBody<T>,
+        E::Body: DeserializeOwned,
+    {
         let ready = self.outgoing(method, arguments).and_then(|outgoing| Ok((self.caller()?, outgoing)));
         let (object_type, key) = (self.object_type, self.key.clone());
         async move {
-            let (caller, outgoing) = ready.map_err(foreign)?;
-            let body = caller.call(outgoing).await.map_err(foreign)?;
+            let (caller, outgoing) = ready.map_err(Error::widen)?;
+            let body = caller.call(outgoing).await.map_err(Error::widen)?;
             decode(object_type, &key, &body)
         }
     }
@@ -281,7 +303,8 @@ impl RawHandle {
     /// # Errors
     /// As the call's.
     pub fn call_encoded(&self, method: u16, arguments: Bytes) -> Result<Bytes, Error> {
-        self.caller()?.call_blocking(self.outgoing_encoded(method, arguments))
+        let (caller, outgoing) = (self.caller()?, self.outgoing_encoded(method, arguments));
+        self.wait(caller.call(outgoing))
     }
 
     /// Calls the method of that name without waiting; nobody learns what comes of it.
@@ -341,14 +364,6 @@ where
     match postcard::from_bytes::<E::Body>(body) {
         Ok(body) => E::split(body),
         Err(error) => Err(undecodable(format!("{}/{}", object_type.name, key.as_str()), &error)),
-    }
-}
-
-/// An error of the call path as one of a method with its own error: [`Error::Method`] never comes from there.
-fn foreign<E>(error: Error) -> Error<E> {
-    match error {
-        Error::Method(Erased(text)) => Error::Reply { object: String::new(), why: text },
-        other => other.map_method(|_| unreachable!("matched above")),
     }
 }
 

@@ -3,6 +3,7 @@
 //! An instance is a deterministic state machine: equal entries give equal instances and equal outcomes on every copy.
 //! A method that panics leaves everything as it was before: see [`crate::rollback`].
 
+use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::panic::catch_unwind;
@@ -120,8 +121,12 @@ impl Instance {
         match &entry.kind {
             EntryKind::Call(call) if call.method >= SYSTEM_METHODS_FROM => self.apply_system(entry.stamp, call, out),
             EntryKind::Call(call) => self.apply_call(entry.stamp, call, scratch, out),
-            EntryKind::Cancel { call, waiter, why } => {
-                self.apply_cancel(entry.stamp, *call, *waiter, *why, scratch, out)
+            EntryKind::Cancel { call, waiter, why } => self.apply_cancel(entry.stamp, *call, *waiter, *why, out),
+            EntryKind::TakeBack { call, grant, granted } => {
+                let turn = Turn::taking_back(entry.stamp, *call, granted.clone());
+                if let Some(hook) = self.object_type.hooks.grant_cancelled {
+                    self.run_hook(entry.stamp, turn, scratch, out, |state, turn| hook(state, *grant, turn));
+                }
             }
             EntryKind::Then { lane, sequence, result } => {
                 let Some(pending) = self.extras.as_mut().and_then(|extras| extras.nested.finish(*lane, *sequence))
@@ -232,7 +237,7 @@ impl Instance {
                 Bytes::new()
             }),
             system::DELETE => Ok(encoded(self.remove(stamp, out))),
-            system::DESCRIBE => Ok(encoded(self.describe().to_string())),
+            system::DESCRIBE => Ok(encoded(self.describe(stamp.now_ms).to_string())),
             method => Err(Refusal::UnknownMethod { name: self.object_type.name.to_owned(), method }),
         };
         match body {
@@ -259,48 +264,13 @@ impl Instance {
         }
     }
 
-    fn describe(&self) -> serde_json::Value {
-        let state = self.state.as_ref().and_then(|state| state.to_json().ok());
-        let parked = self.parked.iter().map(|(waiter, parked)| {
-            serde_json::json!({
-                "waiter": waiter.0,
-                "call": parked.call.to_string(),
-                "owner": parked.owner.to_string(),
-                "method": self.object_type.methods.get(usize::from(parked.method)).map(|method| method.name),
-                "since_ms": parked.since_ms,
-                "deadline_ms": parked.deadline_ms,
-            })
-        });
-        serde_json::json!({ "type": self.object_type.name, "exists": self.exists(), "state": state, "parked": parked.collect::<Vec<_>>() })
-    }
-
-    fn apply_cancel(
-        &mut self,
-        stamp: Stamp,
-        call: CallId,
-        waiter: WaiterId,
-        why: GiveUp,
-        scratch: &mut Vec<u8>,
-        out: &mut Outcomes,
-    ) {
-        if let Some(parked) = self.parked.remove(&waiter) {
-            let fault = match why {
-                GiveUp::TimedOut => Fault::TimedOut,
-                GiveUp::Cancelled => Fault::Cancelled,
-            };
-            out.answers.push((call, Answer { applied: self.has_run(&parked), index: stamp.index, result: Err(fault) }));
-        } else if why == GiveUp::Cancelled
-            && let Some(hook) = self.object_type.hooks.grant_cancelled
-        {
-            let mut turn = Turn::new(stamp, call, Owner::Session(call.session));
-            let step = self.step(stamp, &mut turn, None, scratch, out, |state, turn| {
-                hook(state, waiter, turn);
-                Ok(Ran::Parked)
-            });
-            if let Step::Done(_) = step {
-                self.emit_nested(&turn, &[], u64::MAX, out);
-            }
-        }
+    fn apply_cancel(&mut self, stamp: Stamp, call: CallId, waiter: WaiterId, why: GiveUp, out: &mut Outcomes) {
+        let Some(parked) = self.parked.remove(&waiter) else { return };
+        let fault = match why {
+            GiveUp::TimedOut => Fault::TimedOut,
+            GiveUp::Cancelled => Fault::Cancelled,
+        };
+        out.answers.push((call, Answer { applied: self.has_run(&parked), index: stamp.index, result: Err(fault) }));
     }
 
     fn apply_owner_gone(&mut self, stamp: Stamp, owner: Owner, scratch: &mut Vec<u8>, out: &mut Outcomes) {
@@ -310,17 +280,30 @@ impl Instance {
             let applied = self.has_run(&parked);
             out.answers.push((parked.call, Answer { applied, index: stamp.index, result: Err(Fault::Cancelled) }));
         }
-        if let Some(hook) = self.object_type.hooks.owner_gone
-            && self.state.is_some()
-        {
-            let mut turn = Turn::new(stamp, CallId::default(), owner);
-            let step = self.step(stamp, &mut turn, None, scratch, out, |state, turn| {
-                hook(state, owner, turn);
-                Ok(Ran::Parked)
-            });
-            if let Step::Done(_) = step {
-                self.emit_nested(&turn, &[], u64::MAX, out);
-            }
+        if let Some(hook) = self.object_type.hooks.owner_gone {
+            let turn = Turn::new(stamp, CallId::default(), owner);
+            self.run_hook(stamp, turn, scratch, out, |state, turn| hook(state, owner, turn));
+        }
+    }
+
+    /// Runs a hook of the type, if there is an object.
+    fn run_hook(
+        &mut self,
+        stamp: Stamp,
+        mut turn: Turn,
+        scratch: &mut Vec<u8>,
+        out: &mut Outcomes,
+        hook: impl FnOnce(&mut dyn Any, &mut Turn),
+    ) {
+        if self.state.is_none() {
+            return;
+        }
+        let step = self.step(stamp, &mut turn, None, scratch, out, |state, turn| {
+            hook(state, turn);
+            Ok(Ran::Parked)
+        });
+        if let Step::Done(_) = step {
+            self.emit_nested(&turn, &[], u64::MAX, out);
         }
     }
 

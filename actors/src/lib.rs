@@ -5,10 +5,13 @@
 // The code that `#[object]` writes names `::greenroom`; inside this crate that is this crate.
 extern crate self as greenroom;
 
+pub mod combine;
+mod description;
 mod entry;
 mod error;
 mod execution;
 pub mod expand;
+mod grants;
 mod guards;
 mod handle;
 mod ids;
@@ -30,17 +33,18 @@ pub mod wire;
 
 pub use entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
 pub use error::{Erased, Error, Fault, MethodError, Refusal, ReplyBody};
+pub use grants::{Grant, Grants, WaitQueue};
 pub use handle::{
     Caller, Construction, DefaultCaller, KeyText, OutgoingCall, RawHandle, ReplyFuture, SYSTEM_METHODS_FROM, system,
 };
 pub use ids::*;
 pub use instance::{Instance, NESTED_TIMEOUT_MS};
 pub use object::{
-    Access, ArgumentsError, Constructor, Continuation, CreateError, CreateFn, DecodeFn, DuplicateType, Handle, Hooks,
-    Method, Object, ObjectHandle, ObjectType, Ran, Registration, Registry, Run, ShapeCell, State,
+    Access, ArgumentsError, Constructor, Continuation, CreateError, CreateFn, DecodeFn, DuplicateType, Handle, Holder,
+    Hooks, Method, Object, ObjectHandle, ObjectType, Ran, Registration, Registry, Run, ShapeCell, State,
 };
 pub use objects_table::{ObjectEntry, ObjectName, ObjectNumber, ObjectTable, SharedInstance};
-pub use replies::{Admission, Answer, LANES_MAX, LanePool, ReplyTable};
+pub use replies::{Abandoned, Admission, Answer, LANES_MAX, LanePool, ReplyTable};
 pub use ring::{VIRTUAL_NODES, place};
 pub use rollback::SMALL_STATE_BYTES_MAX;
 pub use schema::{fingerprint, shape_of};

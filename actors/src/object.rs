@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Fault};
 use crate::handle::RawHandle;
-use crate::ids::{Owner, WaiterId};
+use crate::ids::{Fence, Owner, WaiterId};
 use crate::schema;
 use crate::turn::Turn;
 
@@ -195,6 +195,25 @@ pub struct Hooks {
     pub grant_cancelled: Option<fn(&mut dyn Any, WaiterId, &mut Turn)>,
     /// An owner ended: release what it holds.
     pub owner_gone: Option<fn(&mut dyn Any, Owner, &mut Turn)>,
+    /// What the object has given out, for people.
+    pub holders: Option<fn(&dyn Any) -> Vec<Holder>>,
+    /// The state for people, where the encoded one says little.
+    pub summary: Option<fn(&dyn Any) -> serde_json::Value>,
+}
+
+/// Something that an object has given out, and that has to be given back, as people are told of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Holder {
+    /// What was given out: `lock`, `3 permits`, …
+    pub what: String,
+    /// Names the grant.
+    pub grant: WaiterId,
+    /// Who has it.
+    pub owner: Owner,
+    /// Grows with each grant.
+    pub fence: Fence,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub since_ms: u64,
 }
 
 /// The registration of an object type.

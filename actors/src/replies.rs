@@ -36,6 +36,8 @@ struct LaneEntry {
 enum CallState {
     /// Ordered, maybe applied, maybe parked.
     Running,
+    /// The same, and its caller has given up: nobody will take its reply.
+    GivenUp,
     Done(Answer),
     /// The caller has the reply.
     Acknowledged,
@@ -52,6 +54,19 @@ pub enum Admission {
     Done(Answer),
     /// It is older than what the lane has seen, or the lane is busy: never run it.
     Stale,
+}
+
+/// What the table knows of a call whose caller has given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Abandoned {
+    /// Never seen: it has not arrived.
+    Unseen,
+    /// It runs, or is parked, and was ordered there.
+    Running(LogIndex),
+    /// It was ordered there and has been answered so, if the reply is still kept.
+    Answered(LogIndex, Option<Bytes>),
+    /// Nothing is left to be done.
+    Nothing,
 }
 
 /// The lanes of one session.
@@ -77,7 +92,7 @@ impl ReplyTable {
         };
         if call.sequence > entry.sequence {
             return match entry.state {
-                CallState::Running => Admission::Stale,
+                CallState::Running | CallState::GivenUp => Admission::Stale,
                 CallState::Done(_) | CallState::Acknowledged => Admission::New,
             };
         }
@@ -85,7 +100,7 @@ impl ReplyTable {
             return Admission::Stale;
         }
         match &entry.state {
-            CallState::Running => Admission::Running(entry.index),
+            CallState::Running | CallState::GivenUp => Admission::Running(entry.index),
             CallState::Done(answer) => Admission::Done(answer.clone()),
             CallState::Acknowledged => Admission::Stale,
         }
@@ -100,9 +115,37 @@ impl ReplyTable {
     }
 
     /// Keeps the reply of a call that was accepted; one that the lane has left behind is not kept.
-    pub fn complete(&mut self, call: CallId, answer: &Answer) {
-        if let Some(entry) = self.entry(call) {
-            entry.state = CallState::Done(answer.clone());
+    ///
+    /// Returns where the call was ordered if its caller had given up before.
+    pub fn complete(&mut self, call: CallId, answer: &Answer) -> Option<LogIndex> {
+        let entry = self.entry(call)?;
+        let given_up = matches!(entry.state, CallState::GivenUp).then_some(entry.index);
+        entry.state = CallState::Done(answer.clone());
+        given_up
+    }
+
+    /// The caller of a call has given up, and will not take its reply. Saying so twice means nothing.
+    pub fn give_up(&mut self, call: CallId) -> Abandoned {
+        let Some(entry) = self.entry(call) else { return Abandoned::Unseen };
+        let (index, state) = (entry.index, std::mem::replace(&mut entry.state, CallState::Acknowledged));
+        match state {
+            CallState::Running => {
+                entry.state = CallState::GivenUp;
+                Abandoned::Running(index)
+            }
+            CallState::Done(Answer { result: Ok(body), .. }) => {
+                entry.index = LogIndex(0);
+                Abandoned::Answered(index, Some(body))
+            }
+            CallState::Acknowledged if index != LogIndex(0) => {
+                entry.index = LogIndex(0);
+                Abandoned::Answered(index, None)
+            }
+            CallState::GivenUp => {
+                entry.state = CallState::GivenUp;
+                Abandoned::Nothing
+            }
+            CallState::Done(_) | CallState::Acknowledged => Abandoned::Nothing,
         }
     }
 
@@ -124,12 +167,6 @@ impl ReplyTable {
                 state: CallState::Acknowledged,
             };
         }
-    }
-
-    /// Where a call was ordered, whether or not its reply is still kept: the id of its waiter, and of what it was granted.
-    pub fn index_of(&self, call: CallId) -> Option<LogIndex> {
-        let entry = self.sessions.get(&call.session)?.lanes.get(&call.lane)?;
-        (entry.sequence == call.sequence).then_some(entry.index)
     }
 
     /// Forgets a session that has ended everywhere.

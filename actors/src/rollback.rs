@@ -1,7 +1,8 @@
 //! How a panic in a method leaves the object as it was.
 //!
 //! A small state is encoded before each write and decoded again after a panic. A large one has a checkpoint, and the entries
-//! since then; after a panic it is rebuilt from them, and the entry is applied again without the run that panicked.
+//! since then; after a panic it is rebuilt from them, and the entry is applied again without the run that panicked. The
+//! checkpoint is renewed once the entries are as large as it is, so that the cost of a write does not grow with the state.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +15,6 @@ use crate::waiter::ParkedCalls;
 
 /// A state up to this size is encoded before each write.
 pub const SMALL_STATE_BYTES_MAX: usize = 4096;
-/// A checkpoint is renewed after this many entries.
-const SINCE_MAX: usize = 256;
 
 /// What a panic is undone by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,9 +115,9 @@ impl Instance {
             Some(_) if entry.only_reads(self.object_type) => {}
             Some(large) => {
                 large.since_bytes += entry.size();
-                large.since.push((entry.clone(), std::mem::take(&mut large.poisoned)));
+                large.since.push((entry.to_keep(), std::mem::take(&mut large.poisoned)));
                 let bytes = large.checkpoint.state.as_ref().map_or(0, Vec::len);
-                if large.since.len() >= SINCE_MAX || large.since_bytes > bytes {
+                if large.since_bytes > bytes {
                     self.take_checkpoint();
                 }
             }

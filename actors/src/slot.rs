@@ -14,7 +14,7 @@ use crate::handle::{SYSTEM_METHODS_FROM, system};
 use crate::ids::{CallId, Epoch, JobId, Lane, LogIndex, Owner, Sequence, SlotId, WaiterId};
 use crate::object::Access;
 use crate::objects_table::{ObjectEntry, ObjectName, ObjectNumber, ObjectTable};
-use crate::replies::{Admission, Answer, ReplyTable};
+use crate::replies::{Abandoned, Admission, Answer, ReplyTable};
 use crate::turn::Stamp;
 
 /// Spreads the turns of one batch over the seeds (2^64 divided by the golden ratio).
@@ -216,14 +216,38 @@ impl Slot {
     ///
     /// A call that has not arrived yet will not be run when it does.
     pub fn handle_cancel(&mut self, call: CallId, name: ObjectName<'_>, now: Now, out: &mut Vec<Effect>) {
-        let Some(index) = self.replies.index_of(call) else { return self.kill(call, Fault::Cancelled, now, out) };
-        if index == LogIndex(0) {
-            return;
+        match self.replies.give_up(call) {
+            Abandoned::Unseen => self.kill(call, Fault::Cancelled, now, out),
+            Abandoned::Running(index) => {
+                let Some(object) = self.objects.find(name) else { return };
+                let cancel = EntryKind::Cancel { call, waiter: WaiterId(index.0), why: GiveUp::Cancelled };
+                let index = self.order(object, cancel, now);
+                self.commit(index, out);
+            }
+            Abandoned::Answered(index, granted) => {
+                let Some(object) = self.objects.find(name) else { return };
+                self.take_back(object, call, index, granted, now, out);
+            }
+            Abandoned::Nothing => {}
         }
-        let Some(object) = self.objects.find(name) else { return };
-        let waiter = WaiterId(index.0);
-        let index = self.order(object, EntryKind::Cancel { call, waiter, why: GiveUp::Cancelled }, now);
-        self.commit(index, out);
+    }
+
+    /// Nobody has taken what a call was granted.
+    fn take_back(
+        &mut self,
+        object: ObjectNumber,
+        call: CallId,
+        index: LogIndex,
+        granted: Option<Bytes>,
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) {
+        let takes_back =
+            self.objects.get(object).is_some_and(|entry| entry.object_type().hooks.grant_cancelled.is_some());
+        if takes_back {
+            let index = self.order(object, EntryKind::TakeBack { call, grant: WaiterId(index.0), granted }, now);
+            self.commit(index, out);
+        }
     }
 
     /// What became of `call`? One that was never accepted never will be: a lane only moves forward.
@@ -243,7 +267,7 @@ impl Slot {
         }
         let answer = Answer { applied: false, index: LogIndex(0), result: Err(fault) };
         self.replies.accept(call, LogIndex(0), now.ms.saturating_add(KILLED_FOR_MS));
-        self.replies.complete(call, &answer);
+        let _ = self.replies.complete(call, &answer);
         out.push(Effect::Reply { call, answer });
     }
 
@@ -322,14 +346,18 @@ impl Slot {
     }
 
     /// An object's actor has applied entries: keep and send the replies.
-    pub fn handle_outcomes(&mut self, object: ObjectNumber, outcomes: Outcomes, out: &mut Vec<Effect>) {
+    pub fn handle_outcomes(&mut self, object: ObjectNumber, outcomes: Outcomes, now: Now, out: &mut Vec<Effect>) {
         self.objects.note_applied(object, outcomes.n_applied);
         for (call, answer) in outcomes.answers {
             if matches!(answer.result, Err(Fault::Refused(Refusal::NotCreated))) {
                 // The caller tries again with the arguments, as the same call.
                 self.replies.withdraw(call);
             } else {
-                self.replies.complete(call, &answer);
+                if let Some(index) = self.replies.complete(call, &answer)
+                    && let Ok(granted) = &answer.result
+                {
+                    self.take_back(object, call, index, Some(granted.clone()), now, out);
+                }
             }
             out.push(Effect::Reply { call, answer });
         }

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use bytes::Bytes;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::error::{Erased, ReplyBody};
 use crate::ids::{CallId, Fence, LogIndex, Owner, WaiterId};
@@ -31,6 +32,7 @@ pub struct Turn {
     /// Counts the runs that one entry sets off: its own is 0.
     run: u32,
     random: u64,
+    pub(crate) granted: Option<Bytes>,
     pub(crate) nested: Vec<NestedRequest>,
 }
 
@@ -48,7 +50,12 @@ impl Turn {
     /// The turn of `call` by `owner`, as stamped.
     pub fn new(stamp: Stamp, call: CallId, owner: Owner) -> Self {
         let grant = WaiterId(stamp.index.0);
-        Self { stamp, call, owner, grant, run: 0, random: stamp.seed, nested: Vec::new() }
+        Self { stamp, call, owner, grant, run: 0, random: stamp.seed, granted: None, nested: Vec::new() }
+    }
+
+    /// The turn in which what `call` was granted is taken back.
+    pub(crate) fn taking_back(stamp: Stamp, call: CallId, granted: Option<Bytes>) -> Self {
+        Self { granted, ..Self::new(stamp, call, Owner::Session(call.session)) }
     }
 
     /// The turn of a call that was parked as `grant` and runs now, as number `run` of the entry that set it free.
@@ -81,6 +88,11 @@ impl Turn {
     /// Names what this turn grants to its caller; it is also the id of the caller's [`Waiter`](crate::Waiter).
     pub fn grant(&self) -> WaiterId {
         self.grant
+    }
+
+    /// In `grant_cancelled`: what the call was answered, if that is still kept. Its caller has not taken it.
+    pub fn granted<T: DeserializeOwned>(&self) -> Option<T> {
+        postcard::from_bytes(self.granted.as_ref()?).ok()
     }
 
     /// A random number, the same on every replica (SplitMix64, Steele and others, OOPSLA 2014).

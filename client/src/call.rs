@@ -21,6 +21,9 @@ const BACKOFF_MAX: Duration = Duration::from_millis(500);
 /// How much longer than a parked call's deadline its caller waits for the node's own word on it.
 const WORD_OF_NODE: Duration = Duration::from_secs(2);
 
+/// A reply above this size is acknowledged at once, so that the node need not keep it.
+const ACK_ABOVE_BYTES: usize = 1024;
+
 /// Makes a call, until it is answered or its time is over.
 ///
 /// The usual way (sent at once, answered at once) needs little memory; everything else is in a box of its own.
@@ -242,7 +245,12 @@ impl Call {
         let event = event.unwrap_or_else(|_| Event::Broken("the client is shutting down".to_owned()));
         Err(match event {
             Event::Answered(Ok(body)) => {
-                self.out = None;
+                if let Some(connection) = self.out.take()
+                    && body.len() > ACK_ABOVE_BYTES
+                    && !self.outgoing.read
+                {
+                    connection.acknowledge((self.slot, self.id.lane, self.id.sequence));
+                }
                 return Ok(body);
             }
             Event::Answered(Err(Fault::Refused(refusal))) => self.judge_refusal(refusal),

@@ -1,31 +1,29 @@
 //! `Cell<T>`: one shared value.
 
-use std::fmt;
-use std::marker::PhantomData;
-use std::sync::Arc;
-use std::time::Duration;
+use greenroom_actors::Error;
+use greenroom_actors::combine::{Combine, CombineError};
+use greenroom_actors::objects::CellObject;
+use greenroom_macros::twins;
 
-use greenroom_actors::objects::{CellObject, CellObjectHandle};
-use greenroom_actors::{Caller, Error, ObjectHandle};
-
+use crate::face::face;
 use crate::value::{Value, decode, encode, encode_initial, shape};
 
-/// One shared value of any serde type, which is read and written whole.
-///
-/// Each call is one round trip and carries the value once (`compare_exchange`: up to three times). Calls are linearizable.
-/// Unlike `std::cell::Cell` it is for many threads and machines, and unlike an atomic it takes any type.
-///
-/// ```no_run
-/// use greenroom::Cell;
-///
-/// let best = Cell::named("best", f64::MAX);
-/// best.update(|score| score.min(0.5))?;
-/// assert!(best.get()? <= 0.5);
-/// # Ok::<(), greenroom::Error>(())
-/// ```
-pub struct Cell<T> {
-    object: CellObjectHandle,
-    value: PhantomData<fn() -> T>,
+face! {
+    /// One shared value of any serde type, which is read and written whole.
+    ///
+    /// Each call is one round trip and carries the value once (`compare_exchange`: up to three times). Calls are linearizable.
+    /// Unlike `std::cell::Cell` it is for many threads and machines, and unlike an atomic it takes any type.
+    ///
+    /// ```no_run
+    /// use greenroom::{Cell, Combine};
+    ///
+    /// let best = Cell::named("best", f64::MAX);
+    /// best.merge(0.5, Combine::min())?; // one round trip, whoever else does the same
+    /// best.update(|score| score / 2.0)?; // two or more
+    /// assert!(best.get()? <= 0.25);
+    /// # Ok::<(), greenroom::Error>(())
+    /// ```
+    pub struct Cell<T>(CellObject);
 }
 
 impl<T: Value> Cell<T> {
@@ -36,109 +34,74 @@ impl<T: Value> Cell<T> {
     /// # Panics
     /// When `initial` cannot be encoded.
     pub fn named(key: impl Into<String>, initial: T) -> Self {
-        Self { object: CellObject::named(key, shape::<T>(), encode_initial(&initial)), value: PhantomData }
+        Self::of(CellObject::named(key, shape::<T>(), encode_initial(&initial)))
     }
+}
 
-    /// The same cell, reached through `caller`.
-    #[must_use]
-    pub fn through(&self, caller: Arc<dyn Caller>) -> Self {
-        Self { object: self.object.through(caller), value: PhantomData }
-    }
-
-    /// The same cell; each call takes at most `timeout`.
-    #[must_use]
-    pub fn with_timeout(&self, timeout: Duration) -> Self {
-        Self { object: self.object.with_timeout(timeout), value: PhantomData }
-    }
-
+#[twins]
+impl<T: Value> Cell<T> {
     /// The value.
     ///
     /// # Errors
     /// As every call's.
-    pub fn get(&self) -> Result<T, Error> {
-        decode(&self.object.get()?, self.object.raw())
-    }
-
-    /// The value.
-    ///
-    /// # Errors
-    /// As every call's.
-    pub async fn get_async(&self) -> Result<T, Error> {
-        decode(&self.object.get_async().await?, self.object.raw())
+    pub async fn get(&self) -> Result<T, Error> {
+        decode(&self.handle.get_async().await?, self.object())
     }
 
     /// Sets the value.
     ///
     /// # Errors
     /// As every call's.
-    pub fn set(&self, value: T) -> Result<(), Error> {
-        self.object.set(encode(&value, self.object.raw())?)
-    }
-
-    /// Sets the value.
-    ///
-    /// # Errors
-    /// As every call's.
-    pub async fn set_async(&self, value: T) -> Result<(), Error> {
-        self.object.set_async(encode(&value, self.object.raw())?).await
+    pub async fn set(&self, value: T) -> Result<(), Error> {
+        self.handle.set_async(encode(&value, self.object())?).await
     }
 
     /// Sets the value and returns the one before.
     ///
     /// # Errors
     /// As every call's.
-    pub fn replace(&self, value: T) -> Result<T, Error> {
-        decode(&self.object.replace(encode(&value, self.object.raw())?)?, self.object.raw())
-    }
-
-    /// Sets the value and returns the one before.
-    ///
-    /// # Errors
-    /// As every call's.
-    pub async fn replace_async(&self, value: T) -> Result<T, Error> {
-        let before = self.object.replace_async(encode(&value, self.object.raw())?).await?;
-        decode(&before, self.object.raw())
+    pub async fn replace(&self, value: T) -> Result<T, Error> {
+        let before = self.handle.replace_async(encode(&value, self.object())?).await?;
+        decode(&before, self.object())
     }
 
     /// Sets the value to `new` if it is `current` (byte for byte, once encoded); the inner result says whether it was, and what.
     ///
     /// # Errors
     /// As every call's.
-    pub fn compare_exchange(&self, current: &T, new: T) -> Result<Result<T, T>, Error> {
-        let (raw, current) = (self.object.raw(), encode(current, self.object.raw())?);
-        let before = self.object.compare_exchange(current.clone(), encode(&new, raw)?)?;
-        let value = decode(&before, raw)?;
+    pub async fn compare_exchange(&self, current: &T, new: T) -> Result<Result<T, T>, Error> {
+        let current = encode(current, self.object())?;
+        let before = self.handle.compare_exchange_async(current.clone(), encode(&new, self.object())?).await?;
+        let value = decode(&before, self.object())?;
         Ok(if before == current { Ok(value) } else { Err(value) })
+    }
+
+    /// Combines the value with `value`, beside it; returns what came of it.
+    ///
+    /// # Errors
+    /// [`Error::Method`] when the node's program has no such function; and as every call's.
+    pub async fn merge(&self, value: T, combine: Combine<T>) -> Result<T, Error<CombineError>> {
+        let value = encode(&value, self.object()).map_err(Error::widen)?;
+        let merged = self.handle.merge_async(value, combine.name().to_owned()).await?;
+        decode(&merged, self.object()).map_err(Error::widen)
     }
 
     /// Sets the value to `change` of it, trying again when another caller came between; returns the one before.
     ///
-    /// Two round trips at least. Where many update one value, a method of an object's own is faster.
+    /// Two round trips at least. Where many update one value, [`merge`](Self::merge) or a method of an object's own is faster.
     ///
     /// # Errors
     /// As every call's.
-    pub fn update(&self, mut change: impl FnMut(T) -> T) -> Result<T, Error> {
-        let raw = self.object.raw();
-        let mut current = self.object.get()?;
+    pub async fn update(&self, mut change: impl FnMut(T) -> T) -> Result<T, Error> {
+        let object = self.object();
+        let mut current = self.handle.get_async().await?;
         loop {
-            let new = encode(&change(decode(&current, raw)?), raw)?;
-            let before = self.object.compare_exchange(current.clone(), new)?;
+            let new = encode(&change(decode(&current, object)?), object)?;
+            let before = self.handle.compare_exchange_async(current.clone(), new).await?;
             if before == current {
-                return decode(&before, raw);
+                return decode(&before, object);
             }
             current = before;
         }
-    }
-}
-
-impl<T> Clone for Cell<T> {
-    fn clone(&self) -> Self {
-        Self { object: self.object.clone(), value: PhantomData }
-    }
-}
-
-impl<T> fmt::Debug for Cell<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.object.raw().fmt(f)
     }
 }

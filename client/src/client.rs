@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use greenroom_actors::{
-    Caller, Error, JobId, Lane, LanePool, Object, ObjectHandle, OutgoingCall, RawHandle, ReplyFuture, Sequence,
-    SessionId, SlotId, SlotTable,
+    Caller, JobId, Lane, LanePool, Object, ObjectHandle, OutgoingCall, RawHandle, ReplyFuture, Sequence, SessionId,
+    SlotId, SlotTable,
 };
 
 use crate::call::make_call;
@@ -159,11 +159,13 @@ impl Caller for Client {
         Box::pin(make_call(Arc::clone(&self.shared), call))
     }
 
-    fn call_blocking(&self, call: OutgoingCall) -> Result<Bytes, Error> {
+    fn block_on(&self, task: Pin<&mut dyn Future<Output = ()>>) -> bool {
         if must_not_block() {
-            return Err(Error::Blocking { object: call.object() });
+            return false;
         }
-        self.shared.runtime.block_on(make_call(Arc::clone(&self.shared), call))
+        // Not by the runtime: what runs between two calls, such as a closure of the user's, may block as well.
+        pollster::block_on(task);
+        true
     }
 
     fn cast(&self, call: OutgoingCall) {

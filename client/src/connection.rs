@@ -24,8 +24,6 @@ const REOPEN_FOR: Duration = Duration::from_secs(60);
 const CANCELS_MAX: usize = 100_000;
 /// How often calls are checked for their deadlines.
 const EXPIRY_TICK: Duration = Duration::from_millis(20);
-/// A reply above this size is acknowledged at once, so that the node need not keep it.
-const ACK_ABOVE_BYTES: usize = 1024;
 
 /// What became of a call that was sent.
 #[derive(Debug)]
@@ -194,6 +192,11 @@ impl Connection {
             cancel.encode(&mut encoded);
             state.cancels.push(encoded);
         }
+    }
+
+    /// The caller of a call has taken its reply, which the node need not keep any longer.
+    pub(crate) fn acknowledge(&self, call: (SlotId, Lane, Sequence)) {
+        self.lock().acks.push(call);
     }
 
     /// Says farewell, so that the node forgets the session at once.
@@ -421,9 +424,6 @@ impl State {
             return;
         }
         let Some(call) = self.pending.remove(&reply.lane) else { return };
-        if reply.result.as_ref().is_ok_and(|body| body.len() > ACK_ABOVE_BYTES) {
-            self.acks.push((call.slot, reply.lane, reply.sequence));
-        }
         match call.done {
             Some(tell) => done.push((tell, Event::Answered(reply.result))),
             None => {

@@ -9,6 +9,7 @@ mod cli;
 mod client;
 mod connection;
 mod directory;
+mod face;
 mod process;
 mod run;
 mod settings;
@@ -19,14 +20,15 @@ pub use cell::Cell;
 #[doc(hidden)]
 pub use cli::stock_main;
 pub use client::{Client, ConnectError};
+pub use greenroom_actors::combine::{Combine, CombineError, Number};
 #[doc(hidden)]
 pub use greenroom_actors::expand;
 pub use greenroom_actors::objects::{Average, AverageHandle, Counter, CounterHandle, WrongLength};
 pub use greenroom_actors::{
-    Access, CallId, Erased, Error, Fence, Handle, JobId, Message, Object, ObjectHandle, Owner, RawHandle, Refusal,
-    Turn, Waiter, WaiterId,
+    Access, CallId, Caller, Erased, Error, Fence, Grant, Grants, Handle, Holder, JobId, Message, Object, ObjectHandle,
+    Owner, RawHandle, Refusal, Turn, WaitQueue, Waiter, WaiterId,
 };
-pub use greenroom_macros::{main, object};
+pub use greenroom_macros::{combine, main, object};
 pub use process::{client, shutdown};
 pub use run::{MainResult, run};
 pub use settings::{Cluster, Settings};

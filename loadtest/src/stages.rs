@@ -41,6 +41,9 @@ struct Path {
     spent: [Duration; STAGES.len()],
 }
 
+/// The time of every turn.
+const NOW: Now = Now { ms: 1_000, seed: 1 };
+
 pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
     let mut path = Path {
         slot: Slot::new(SlotId(0), Epoch(1), Limits::default(), Now { ms: 0, seed: 1 }),
@@ -83,7 +86,7 @@ impl Path {
         let ordered = Instant::now();
         let (object, outcomes) = self.apply()?;
         let applied = Instant::now();
-        self.slot.handle_outcomes(object, outcomes, &mut self.effects);
+        self.slot.handle_outcomes(object, outcomes, NOW, &mut self.effects);
         let kept = Instant::now();
         self.reply();
         let replied = Instant::now();
@@ -129,7 +132,7 @@ impl Path {
             deadline_ms: request.deadline_ms,
             chain: &request.chain,
         };
-        self.slot.handle_call(arrival, Now { ms: 1_000, seed: 1 }, &mut self.effects);
+        self.slot.handle_call(arrival, NOW, &mut self.effects);
     }
 
     fn apply(&mut self) -> anyhow::Result<(ObjectNumber, Outcomes)> {

@@ -349,11 +349,11 @@ impl Core {
     /// An object's actor has applied entries.
     pub(crate) fn handle_outcomes(&mut self, slot: SlotId, object: ObjectNumber, outcomes: Outcomes) {
         self.meter.applied(&outcomes);
+        let now = self.last_now;
         let mut effects = std::mem::take(&mut self.effects);
         if let Some(at) = self.slot_mut(slot) {
-            at.handle_outcomes(object, outcomes, &mut effects);
+            at.handle_outcomes(object, outcomes, now, &mut effects);
         }
-        let now = self.last_now;
         self.perform(slot, &mut effects, now);
         self.effects = effects;
         if !self.due.is_empty() {

@@ -9,6 +9,8 @@ use crate::signature::{self, Parameters};
 
 /// The names that make a private method a hook, each with the type of its argument.
 pub(crate) const NAMES: [(&str, &str); 2] = [("grant_cancelled", "WaiterId"), ("owner_gone", "Owner")];
+/// The names that make a private method one that says something to people, each with what it returns.
+pub(crate) const TELLING: [(&str, &str); 2] = [("holders", "Vec<Holder>"), ("summary", "serde_json::Value")];
 
 /// A private method that the core calls when something happened to a caller.
 pub(crate) struct Hook {
@@ -20,6 +22,15 @@ impl Hook {
     pub(crate) fn parse(function: &ImplItemFn, object: &Path) -> Result<Self> {
         let sig = &function.sig;
         method::check_plain(sig)?;
+        if let Some((name, returns)) = TELLING.iter().find(|(name, _)| sig.ident == name) {
+            let reads =
+                sig.receiver().is_some_and(|receiver| receiver.reference.is_some() && receiver.mutability.is_none());
+            if !reads || sig.inputs.len() != 1 {
+                let message = format!("write it as `fn {name}(&self) -> {returns}`");
+                return Err(Error::new_spanned(&sig.ident, message));
+            }
+            return Ok(Self { name: sig.ident.clone(), parameters: Parameters(Vec::new()) });
+        }
         let is_write = sig.receiver().map(signature::is_write).transpose()?.unwrap_or(false);
         let parameters = Parameters::parse(&sig.inputs, object)?;
         if !is_write || parameters.arguments().count() != 1 || parameters.waiter().is_some() {
@@ -42,7 +53,18 @@ impl Hook {
                 None => quote!(#field: ::core::option::Option::None),
             }
         });
-        quote!(::greenroom::expand::Hooks { #(#fields,)* })
+        let telling = TELLING.iter().map(|(name, _)| {
+            let field = format_ident!("{name}");
+            match hooks.iter().find(|hook| hook.name == name) {
+                Some(_) => quote! {
+                    #field: ::core::option::Option::Some(|__state| {
+                        ::greenroom::expand::tell::<#object, _>(__state, |__object| #object::#field(__object))
+                    })
+                },
+                None => quote!(#field: ::core::option::Option::None),
+            }
+        });
+        quote!(::greenroom::expand::Hooks { #(#fields,)* #(#telling,)* })
     }
 
     fn run(&self, object: &Path) -> TokenStream {

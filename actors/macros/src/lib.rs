@@ -2,6 +2,7 @@
 //!
 //! What they write names only `::greenroom::expand` and `::greenroom::run`.
 
+mod combine_function;
 mod constructor;
 mod continuation;
 mod errors;
@@ -14,6 +15,7 @@ mod object_impl;
 mod object_struct;
 mod signature;
 mod tokens;
+mod twins;
 
 use proc_macro::TokenStream;
 use quote::quote;
@@ -32,6 +34,8 @@ use syn::{Error, Item, parse_macro_input};
 /// - A private `fn then_…(&mut self, reply: Result<A, Error>, …)` receives the reply of a `turn.call`.
 /// - A private `fn grant_cancelled(&mut self, grant: WaiterId)` or `fn owner_gone(&mut self, owner: Owner)` is called when
 ///   a caller gave up after it was granted something, or ended.
+/// - A private `fn holders(&self) -> Vec<Holder>` says what the object has given out, and `fn summary(&self) ->
+///   serde_json::Value` what its state is, for people who ask by `greenroom describe`.
 #[proc_macro_attribute]
 pub fn object(attributes: TokenStream, item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as Item);
@@ -49,9 +53,29 @@ pub fn object(attributes: TokenStream, item: TokenStream) -> TokenStream {
     .into()
 }
 
+/// Registers a function that makes one value of two, so that it can be called beside the data.
+///
+/// It goes on `fn widen(there: &mut Range, comes: Range)`, which it leaves as it is; `widen::combine()` is what
+/// `Map::merge` and the like take. The node's program must have the function too.
+#[proc_macro_attribute]
+pub fn combine(attributes: TokenStream, item: TokenStream) -> TokenStream {
+    let function = parse_macro_input!(item as syn::ItemFn);
+    combine_function::expand(attributes.into(), function).into()
+}
+
 /// Makes the program's `main` the start of every role: driver, function, node and operator's tool.
 #[proc_macro_attribute]
 pub fn main(attributes: TokenStream, item: TokenStream) -> TokenStream {
     let function = parse_macro_input!(item as syn::ItemFn);
     main_function::expand(attributes.into(), function).into()
+}
+
+/// Gives each `pub async fn` of an `impl` a twin that blocks: `push` beside `push_async`, from one body.
+///
+/// The type has a method `object(&self) -> &RawHandle`, and the functions return a `Result` with an `Error`. For the typed
+/// handles of the library; the handles that `#[object]` makes have their twins already.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn twins(_: TokenStream, item: TokenStream) -> TokenStream {
+    twins::expand(parse_macro_input!(item as syn::ItemImpl)).into()
 }

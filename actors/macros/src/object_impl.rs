@@ -113,7 +113,7 @@ impl Parts {
         } else if !public && has_receiver && name.to_string().starts_with("then_") {
             let then = Continuation::take(function, object)?;
             self.continuations.push((number(self.continuations.len(), &name)?, then));
-        } else if !public && hook::NAMES.iter().any(|(hook, _)| name == hook) {
+        } else if !public && hook::NAMES.iter().chain(&hook::TELLING).any(|(hook, _)| name == hook) {
             self.hooks.push(Hook::parse(function, object)?);
         }
         Ok(())

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
 
+use crate::combine::{CombineError, combine};
+
 /// One value of any type, encoded by its clients; use it through the client's `Cell<T>`.
 #[object(name = "Cell")]
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,6 +35,12 @@ impl CellObject {
     /// Sets the value and returns the one before.
     pub fn replace(&mut self, value: Bytes) -> Bytes {
         std::mem::replace(&mut self.value, value)
+    }
+
+    /// Combines the value with `value` by the function of that name; returns what came of it.
+    pub fn merge(&mut self, value: Bytes, by: String) -> Result<Bytes, CombineError> {
+        self.value = combine(&by, &self.value, &value)?;
+        Ok(self.value.clone())
     }
 
     /// Sets the value if it is `current`, and returns the one before; it was set if that is `current`.

@@ -122,7 +122,8 @@ impl Bench {
                     let mut outcomes = Outcomes::default();
                     let instance = self.slot.objects().get(object).expect("the object is there").instance().clone();
                     instance.borrow_mut().apply(&entry, &mut self.scratch, &mut outcomes);
-                    self.slot.handle_outcomes(object, outcomes, &mut self.effects);
+                    let now = self.now();
+                    self.slot.handle_outcomes(object, outcomes, now, &mut self.effects);
                 }
                 Effect::Reply { call, answer } => self.reply(call, answer),
                 Effect::Nested { object, job, call } => self.nested(object, job, call),

@@ -1,0 +1,325 @@
+//! Combine functions: how a value that is there and one that comes make one, beside the data.
+//!
+//! A function is known by its name, so that it can be called where the values are opaque: the library's are listed here,
+//! and `#[combine]` registers those of a program.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Makes one encoded value of the one that is there and the one that comes.
+pub type CombineFn = fn(&[u8], &[u8]) -> Result<Vec<u8>, postcard::Error>;
+
+/// One entry of the program's list of combine functions; `#[combine]` submits it.
+#[derive(Debug)]
+pub struct Combiner {
+    /// The name, the same in every process.
+    pub name: &'static str,
+    /// The function.
+    pub run: CombineFn,
+}
+
+inventory::collect!(Combiner);
+
+/// A combine function of values of type `V`: [`sum`](Self::sum), [`min`](Self::min), [`append`](Self::append) … or one of
+/// your own, from `#[combine]`.
+///
+/// ```
+/// use greenroom_actors::combine::Combine;
+///
+/// let add: Combine<i64> = Combine::sum();
+/// assert_eq!(add.name(), "sum i64");
+/// ```
+pub struct Combine<V> {
+    name: &'static str,
+    value: PhantomData<fn(V)>,
+}
+
+impl<V> Combine<V> {
+    /// The function of that name. Its values must be of type `V`: `#[combine]` sees to it.
+    #[doc(hidden)]
+    pub const fn of_name(name: &'static str) -> Self {
+        Self { name, value: PhantomData }
+    }
+
+    /// The name by which the node knows the function.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What is there stays.
+    pub const fn first() -> Self {
+        Self::of_name("first")
+    }
+
+    /// What comes replaces what is there.
+    pub const fn last() -> Self {
+        Self::of_name("last")
+    }
+}
+
+impl<V: Number> Combine<V> {
+    /// The sum; integers wrap around at their ends, as atomics do.
+    pub const fn sum() -> Self {
+        Self::of_name(V::NAMES[0])
+    }
+
+    /// The smaller one.
+    pub const fn min() -> Self {
+        Self::of_name(V::NAMES[1])
+    }
+
+    /// The larger one.
+    pub const fn max() -> Self {
+        Self::of_name(V::NAMES[2])
+    }
+
+    /// The product; integers wrap around at their ends.
+    pub const fn product() -> Self {
+        Self::of_name(V::NAMES[3])
+    }
+}
+
+impl<T> Combine<Vec<T>> {
+    /// What is there, followed by what comes.
+    pub const fn append() -> Self {
+        Self::of_name("append")
+    }
+}
+
+impl Combine<String> {
+    /// What is there, followed by what comes.
+    pub const fn append() -> Self {
+        Self::of_name("append")
+    }
+}
+
+impl Combine<u64> {
+    /// One more than what is there, whatever comes: how often something was merged, if the first value is 1.
+    pub const fn count() -> Self {
+        Self::of_name("count")
+    }
+}
+
+impl Combine<bool> {
+    /// Whether both are true.
+    pub const fn all() -> Self {
+        Self::of_name("all")
+    }
+
+    /// Whether one of the two is true.
+    pub const fn any() -> Self {
+        Self::of_name("any")
+    }
+}
+
+impl<V> Clone for Combine<V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Copy for Combine<V> {}
+
+impl<V> fmt::Debug for Combine<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Numbers that combine functions know: the integers and the floating-point numbers of Rust.
+pub trait Number: Copy + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The names of its sum, minimum, maximum and product.
+    #[doc(hidden)]
+    const NAMES: [&'static str; 4];
+    #[doc(hidden)]
+    const FUNCTIONS: [CombineFn; 4];
+    #[doc(hidden)]
+    fn sum(self, other: Self) -> Self;
+    #[doc(hidden)]
+    fn min(self, other: Self) -> Self;
+    #[doc(hidden)]
+    fn max(self, other: Self) -> Self;
+    #[doc(hidden)]
+    fn product(self, other: Self) -> Self;
+}
+
+macro_rules! number {
+    ($sum:ident, $product:ident: $($number:ident)*) => {$(
+        impl Number for $number {
+            const NAMES: [&'static str; 4] = [
+                concat!("sum ", stringify!($number)),
+                concat!("min ", stringify!($number)),
+                concat!("max ", stringify!($number)),
+                concat!("product ", stringify!($number)),
+            ];
+            const FUNCTIONS: [CombineFn; 4] = [
+                |a, b| both(a, b, <$number as Number>::sum),
+                |a, b| both(a, b, <$number as Number>::min),
+                |a, b| both(a, b, <$number as Number>::max),
+                |a, b| both(a, b, <$number as Number>::product),
+            ];
+
+            fn sum(self, other: Self) -> Self {
+                self.$sum(other)
+            }
+
+            fn min(self, other: Self) -> Self {
+                if other < self { other } else { self }
+            }
+
+            fn max(self, other: Self) -> Self {
+                if other > self { other } else { self }
+            }
+
+            fn product(self, other: Self) -> Self {
+                self.$product(other)
+            }
+        }
+    )*};
+}
+
+number!(wrapping_add, wrapping_mul: i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
+
+mod floats {
+    //! Under the names that the macro uses for integers.
+    use std::ops::{Add, Mul};
+
+    use super::{CombineFn, Number, both};
+
+    number!(add, mul: f32 f64);
+}
+
+fn both<V: Serialize + DeserializeOwned>(
+    there: &[u8],
+    comes: &[u8],
+    combine: impl FnOnce(V, V) -> V,
+) -> Result<Vec<u8>, postcard::Error> {
+    postcard::to_allocvec(&combine(postcard::from_bytes(there)?, postcard::from_bytes(comes)?))
+}
+
+/// What `#[combine]` makes of a function: values are decoded, and the result is encoded.
+#[doc(hidden)]
+pub fn run<V: Serialize + DeserializeOwned>(
+    there: &[u8],
+    comes: &[u8],
+    combine: impl FnOnce(&mut V, V),
+) -> Result<Vec<u8>, postcard::Error> {
+    let mut value = postcard::from_bytes(there)?;
+    combine(&mut value, postcard::from_bytes(comes)?);
+    postcard::to_allocvec(&value)
+}
+
+/// Sequences and text are a number of elements or bytes, and those: any two can be joined without knowing what is in them.
+fn append(there: &[u8], comes: &[u8]) -> Result<Vec<u8>, postcard::Error> {
+    let (first_count, first): (u64, _) = postcard::take_from_bytes(there)?;
+    let (second_count, second): (u64, _) = postcard::take_from_bytes(comes)?;
+    let count = first_count.checked_add(second_count).ok_or(postcard::Error::DeserializeBadVarint)?;
+    let mut joined = postcard::to_allocvec(&count)?;
+    joined.extend_from_slice(first);
+    joined.extend_from_slice(second);
+    Ok(joined)
+}
+
+/// Why two values could not be combined. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum CombineError {
+    /// The node's program has no such function.
+    #[error("the node's program has no combine function `{0}`; it must be the one with that `#[combine]`")]
+    Unknown(String),
+    /// The values do not decode as what the function takes.
+    #[error("a value does not decode as what `{name}` takes: {why}")]
+    Value {
+        /// The function.
+        name: String,
+        /// What the decoder said.
+        why: String,
+    },
+}
+
+/// Combines what is there with what comes by the function of that name.
+///
+/// # Errors
+/// When there is no such function, or a value is not one of its.
+pub fn combine(name: &str, there: &[u8], comes: &[u8]) -> Result<Bytes, CombineError> {
+    let run = functions().get(name).ok_or_else(|| CombineError::Unknown(name.to_owned()))?;
+    let combined =
+        run(there, comes).map_err(|why| CombineError::Value { name: name.to_owned(), why: why.to_string() })?;
+    Ok(combined.into())
+}
+
+fn functions() -> &'static BTreeMap<&'static str, CombineFn> {
+    static KNOWN: OnceLock<BTreeMap<&'static str, CombineFn>> = OnceLock::new();
+    fn add<V: Number>(known: &mut BTreeMap<&'static str, CombineFn>) {
+        known.extend(V::NAMES.into_iter().zip(V::FUNCTIONS));
+    }
+    KNOWN.get_or_init(|| {
+        let mut known = BTreeMap::<&'static str, CombineFn>::new();
+        known.insert("first", |there, _| Ok(there.to_vec()));
+        known.insert("last", |_, comes| Ok(comes.to_vec()));
+        known.insert("append", append);
+        known.insert("count", |there, _| both(there, &[0], |there: u64, _| there.wrapping_add(1)));
+        known.insert("all", |there, comes| both(there, comes, |a: bool, b: bool| a && b));
+        known.insert("any", |there, comes| both(there, comes, |a: bool, b: bool| a || b));
+        add::<i8>(&mut known);
+        add::<i16>(&mut known);
+        add::<i32>(&mut known);
+        add::<i64>(&mut known);
+        add::<i128>(&mut known);
+        add::<isize>(&mut known);
+        add::<u8>(&mut known);
+        add::<u16>(&mut known);
+        add::<u32>(&mut known);
+        add::<u64>(&mut known);
+        add::<u128>(&mut known);
+        add::<usize>(&mut known);
+        add::<f32>(&mut known);
+        add::<f64>(&mut known);
+        known.extend(inventory::iter::<Combiner>().map(|combiner| (combiner.name, combiner.run)));
+        known
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn combined<V: Serialize + DeserializeOwned>(by: Combine<V>, there: &V, comes: &V) -> V {
+        let encode = |value: &V| postcard::to_allocvec(value).expect("encodes");
+        let bytes = combine(by.name(), &encode(there), &encode(comes)).expect("combines");
+        postcard::from_bytes(&bytes).expect("decodes")
+    }
+
+    #[test]
+    fn numbers_are_combined_by_name() {
+        assert_eq!(combined(Combine::sum(), &i64::MAX, &1), i64::MIN);
+        assert_eq!(combined(Combine::sum(), &0.5_f64, &0.25), 0.75);
+        assert_eq!(combined(Combine::min(), &-3_i32, &2), -3);
+        assert_eq!(combined(Combine::max(), &7_u8, &200), 200);
+        assert_eq!(combined(Combine::product(), &1.5_f32, &-2.0), -3.0);
+        assert_eq!(combined(Combine::<u64>::count(), &4, &99), 5);
+    }
+
+    #[test]
+    fn what_is_opaque_is_joined_and_chosen_all_the_same() {
+        let (one, other) = (vec!["a".to_owned()], vec!["b".to_owned(), "c".to_owned()]);
+        assert_eq!(combined(Combine::<Vec<String>>::append(), &one, &other), ["a", "b", "c"]);
+        assert_eq!(combined(Combine::<String>::append(), &"gr".to_owned(), &"een".to_owned()), "green");
+        assert_eq!(combined(Combine::first(), &one, &other), one);
+        assert_eq!(combined(Combine::last(), &one, &other), other);
+        assert!(!combined(Combine::all(), &true, &false) && combined(Combine::any(), &true, &false));
+    }
+
+    #[test]
+    fn a_function_that_is_not_there_and_a_value_that_is_none_are_errors() {
+        assert_eq!(combine("sum Tally", b"", b""), Err(CombineError::Unknown("sum Tally".to_owned())));
+        assert!(matches!(combine("sum u64", &[0x80], &[1]), Err(CombineError::Value { .. })));
+        assert!(matches!(combine("append", &[], &[0]), Err(CombineError::Value { .. })));
+    }
+}

@@ -1,0 +1,165 @@
+//! What objects that grant something are made of: who holds, and who waits.
+//!
+//! A grant is named by the id of its call, belongs to an owner that only serves its clean-up, and carries a fence.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Fence, Owner, WaiterId};
+use crate::object::Holder;
+use crate::turn::Turn;
+use crate::waiter::Waiter;
+
+/// Something that was given out, with what the object remembers of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant<T = ()> {
+    /// Who has it.
+    pub owner: Owner,
+    /// Grows with each grant of the object.
+    pub fence: Fence,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub since_ms: u64,
+    /// What was given.
+    pub what: T,
+}
+
+/// What an object has given out and expects back, by the id of the grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grants<T = ()> {
+    held: BTreeMap<WaiterId, Grant<T>>,
+}
+
+impl<T> Default for Grants<T> {
+    fn default() -> Self {
+        Self { held: BTreeMap::new() }
+    }
+}
+
+impl<T> Grants<T> {
+    /// Gives `what` to the caller that the grant is named after; returns the fence.
+    pub fn give(&mut self, grant: WaiterId, owner: Owner, what: T, turn: &Turn) -> Fence {
+        let fence = turn.fence();
+        self.held.insert(grant, Grant { owner, fence, since_ms: turn.now_ms(), what });
+        fence
+    }
+
+    /// Takes the grant back; `None` if it is not held: it was given back, or taken from its owner.
+    pub fn take(&mut self, grant: WaiterId) -> Option<Grant<T>> {
+        self.held.remove(&grant)
+    }
+
+    /// Takes back all that an owner holds.
+    pub fn take_all_of(&mut self, owner: Owner) -> Vec<Grant<T>> {
+        let of_owner: Vec<WaiterId> =
+            self.held.iter().filter(|(_, grant)| grant.owner == owner).map(|(&id, _)| id).collect();
+        of_owner.into_iter().filter_map(|id| self.held.remove(&id)).collect()
+    }
+
+    /// The grant of that name.
+    pub fn get(&self, grant: WaiterId) -> Option<&Grant<T>> {
+        self.held.get(&grant)
+    }
+
+    /// The grant of that name.
+    pub fn get_mut(&mut self, grant: WaiterId) -> Option<&mut Grant<T>> {
+        self.held.get_mut(&grant)
+    }
+
+    /// All grants, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (WaiterId, &Grant<T>)> {
+        self.held.iter().map(|(&id, grant)| (id, grant))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Whether nothing is given out.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// For an object's `holders`; `name` says what a grant is.
+    pub fn holders(&self, name: impl Fn(&T) -> String) -> Vec<Holder> {
+        let held = self.held.iter().map(|(&id, grant)| Holder {
+            what: name(&grant.what),
+            grant: id,
+            owner: grant.owner,
+            fence: grant.fence,
+            since_ms: grant.since_ms,
+        });
+        held.collect()
+    }
+}
+
+/// Calls that wait for `R`, in order of arrival, each with what it wants.
+///
+/// Who gave up (deadline, cancel, end of the owner) is passed over, and forgotten at a cost that stays in proportion.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(bound = "T: Serialize + serde::de::DeserializeOwned")]
+pub struct WaitQueue<R, T = ()> {
+    waiting: VecDeque<(Waiter<R>, T)>,
+}
+
+impl<R, T> Default for WaitQueue<R, T> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new() }
+    }
+}
+
+impl<R, T> WaitQueue<R, T> {
+    /// Adds a call at the end.
+    pub fn push(&mut self, waiter: Waiter<R>, wants: T) {
+        if self.waiting.len().is_power_of_two() {
+            self.forget_gone();
+        }
+        self.waiting.push_back((waiter, wants));
+    }
+
+    /// What the first call that still waits wants.
+    pub fn first(&mut self) -> Option<&T> {
+        self.skip_gone();
+        self.waiting.front().map(|(_, wants)| wants)
+    }
+
+    /// Takes the first call that still waits, with its owner.
+    pub fn pop(&mut self) -> Option<(Waiter<R>, Owner, T)> {
+        self.skip_gone();
+        let (waiter, wants) = self.waiting.pop_front()?;
+        let owner = waiter.owner()?;
+        Some((waiter, owner, wants))
+    }
+
+    /// Takes all calls that still wait.
+    pub fn drain(&mut self) -> impl Iterator<Item = (Waiter<R>, T)> + use<R, T> {
+        std::mem::take(&mut self.waiting).into_iter().filter(|(waiter, _)| waiter.is_live())
+    }
+
+    /// How many calls still wait.
+    pub fn len(&self) -> usize {
+        self.waiting.iter().filter(|(waiter, _)| waiter.is_live()).count()
+    }
+
+    /// Whether no call waits.
+    pub fn is_empty(&self) -> bool {
+        !self.waiting.iter().any(|(waiter, _)| waiter.is_live())
+    }
+
+    /// What the calls that still wait want, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.waiting.iter().filter(|(waiter, _)| waiter.is_live()).map(|(_, wants)| wants)
+    }
+
+    /// Drops the calls that wait no more. Objects with an `owner_gone` need not: they are passed over anyway.
+    pub fn forget_gone(&mut self) {
+        self.waiting.retain(|(waiter, _)| waiter.is_live());
+    }
+
+    fn skip_gone(&mut self) {
+        while self.waiting.front().is_some_and(|(waiter, _)| !waiter.is_live()) {
+            self.waiting.pop_front();
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Typed faces: what a user's `List<T>` is over the handle of an object that holds opaque bytes.
+
+/// Declares typed handles over the handles of objects: each gets what every handle has.
+///
+/// `face! { /// Docs. pub struct List<T>(ListObject); }` declares a struct with a field `handle`, and
+/// `of`, `object`, `through`, `with_timeout`, `Clone`, `Debug` and the serde traits.
+macro_rules! face {
+    ($($(#[$doc:meta])* pub struct $name:ident $(<$($value:ident),+>)? ($object:ident);)*) => {$(
+        $(#[$doc])*
+        pub struct $name $(<$($value),+>)? {
+            handle: ::greenroom_actors::Handle<$object>,
+            value: ::std::marker::PhantomData<fn() -> ($($($value,)+)?)>,
+        }
+
+        impl $(<$($value),+>)? $name $(<$($value),+>)? {
+            /// The typed side of an object.
+            fn of(handle: ::greenroom_actors::Handle<$object>) -> Self {
+                Self { handle, value: ::std::marker::PhantomData }
+            }
+
+            /// The untyped handle: the object's name, and what every object can be asked.
+            pub fn object(&self) -> &::greenroom_actors::RawHandle {
+                ::greenroom_actors::ObjectHandle::raw(&self.handle)
+            }
+
+            /// The same object, reached through `caller`, such as a [`Client`](crate::Client).
+            #[must_use]
+            pub fn through(&self, caller: ::std::sync::Arc<dyn ::greenroom_actors::Caller>) -> Self {
+                Self::of(self.handle.through(caller))
+            }
+
+            /// The same object; each call takes at most `timeout`, also one that waits in the object.
+            #[must_use]
+            pub fn with_timeout(&self, timeout: ::std::time::Duration) -> Self {
+                Self::of(self.handle.with_timeout(timeout))
+            }
+        }
+
+        impl $(<$($value),+>)? Clone for $name $(<$($value),+>)? {
+            fn clone(&self) -> Self {
+                Self::of(self.handle.clone())
+            }
+        }
+
+        impl $(<$($value),+>)? ::std::fmt::Debug for $name $(<$($value),+>)? {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                self.object().fmt(f)
+            }
+        }
+
+        impl $(<$($value),+>)? ::serde::Serialize for $name $(<$($value),+>)? {
+            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                self.handle.serialize(serializer)
+            }
+        }
+
+        impl<'de $($(, $value)+)?> ::serde::Deserialize<'de> for $name $(<$($value),+>)? {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                ::serde::Deserialize::deserialize(deserializer).map(Self::of)
+            }
+        }
+    )*};
+}
+
+pub(crate) use face;
