@@ -40,6 +40,8 @@ pub enum EntryKind {
         call: CallId,
         /// Names what it was granted.
         grant: WaiterId,
+        /// The call's method.
+        method: u16,
         /// What it was answered, if that is still kept.
         granted: Option<Bytes>,
     },

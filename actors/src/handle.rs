@@ -220,6 +220,15 @@ impl RawHandle {
         self.call::<_, bool, Erased>(system::DELETE, &())
     }
 
+    /// What the object says of itself to people: its `state`, its `holders`, and the calls that are `parked` in it.
+    ///
+    /// # Errors
+    /// As every call's.
+    pub fn describe(&self) -> Result<serde_json::Value, Error> {
+        let text = self.call::<_, String, Erased>(system::DESCRIBE, &())?;
+        serde_json::from_str(&text).map_err(|error| Error::Reply { object: self.name(), why: error.to_string() })
+    }
+
     /// Calls the method of that number and blocks until its reply is there.
     ///
     /// # Errors

@@ -122,8 +122,9 @@ impl Instance {
             EntryKind::Call(call) if call.method >= SYSTEM_METHODS_FROM => self.apply_system(entry.stamp, call, out),
             EntryKind::Call(call) => self.apply_call(entry.stamp, call, scratch, out),
             EntryKind::Cancel { call, waiter, why } => self.apply_cancel(entry.stamp, *call, *waiter, *why, out),
-            EntryKind::TakeBack { call, grant, granted } => {
-                let turn = Turn::taking_back(entry.stamp, *call, granted.clone());
+            EntryKind::TakeBack { call, grant, method, granted } => {
+                let name = self.object_type.methods.get(usize::from(*method)).map(|method| method.name);
+                let turn = Turn::taking_back(entry.stamp, *call, name.zip(granted.clone()));
                 if let Some(hook) = self.object_type.hooks.grant_cancelled {
                     self.run_hook(entry.stamp, turn, scratch, out, |state, turn| hook(state, *grant, turn));
                 }

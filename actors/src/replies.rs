@@ -29,6 +29,7 @@ struct LaneEntry {
     sequence: Sequence,
     /// Where the call itself was ordered; its answer may be due to a later entry.
     index: LogIndex,
+    method: u16,
     state: CallState,
 }
 
@@ -63,8 +64,15 @@ pub enum Abandoned {
     Unseen,
     /// It runs, or is parked, and was ordered there.
     Running(LogIndex),
-    /// It was ordered there and has been answered so, if the reply is still kept.
-    Answered(LogIndex, Option<Bytes>),
+    /// It has been answered.
+    Answered {
+        /// Where it was ordered.
+        index: LogIndex,
+        /// Its method's number.
+        method: u16,
+        /// What it was answered, if that is still kept.
+        body: Option<Bytes>,
+    },
     /// Nothing is left to be done.
     Nothing,
 }
@@ -106,20 +114,20 @@ impl ReplyTable {
         }
     }
 
-    /// Notes that the call was ordered at `index`. Its table entry lasts at least until `expires_ms`.
-    pub fn accept(&mut self, call: CallId, index: LogIndex, expires_ms: u64) {
+    /// Notes that the call of that method was ordered at `index`. Its table entry lasts at least until `expires_ms`.
+    pub fn accept(&mut self, call: CallId, method: u16, index: LogIndex, expires_ms: u64) {
         let session = self.sessions.entry(call.session).or_default();
         session.expires_ms = session.expires_ms.max(expires_ms);
-        let entry = LaneEntry { sequence: call.sequence, index, state: CallState::Running };
+        let entry = LaneEntry { sequence: call.sequence, index, method, state: CallState::Running };
         session.lanes.insert(call.lane, entry);
     }
 
     /// Keeps the reply of a call that was accepted; one that the lane has left behind is not kept.
     ///
-    /// Returns where the call was ordered if its caller had given up before.
-    pub fn complete(&mut self, call: CallId, answer: &Answer) -> Option<LogIndex> {
+    /// Returns where the call was ordered, and its method, if its caller had given up before.
+    pub fn complete(&mut self, call: CallId, answer: &Answer) -> Option<(LogIndex, u16)> {
         let entry = self.entry(call)?;
-        let given_up = matches!(entry.state, CallState::GivenUp).then_some(entry.index);
+        let given_up = matches!(entry.state, CallState::GivenUp).then_some((entry.index, entry.method));
         entry.state = CallState::Done(answer.clone());
         given_up
     }
@@ -127,7 +135,8 @@ impl ReplyTable {
     /// The caller of a call has given up, and will not take its reply. Saying so twice means nothing.
     pub fn give_up(&mut self, call: CallId) -> Abandoned {
         let Some(entry) = self.entry(call) else { return Abandoned::Unseen };
-        let (index, state) = (entry.index, std::mem::replace(&mut entry.state, CallState::Acknowledged));
+        let (index, method) = (entry.index, entry.method);
+        let state = std::mem::replace(&mut entry.state, CallState::Acknowledged);
         match state {
             CallState::Running => {
                 entry.state = CallState::GivenUp;
@@ -135,11 +144,11 @@ impl ReplyTable {
             }
             CallState::Done(Answer { result: Ok(body), .. }) => {
                 entry.index = LogIndex(0);
-                Abandoned::Answered(index, Some(body))
+                Abandoned::Answered { index, method, body: Some(body) }
             }
             CallState::Acknowledged if index != LogIndex(0) => {
                 entry.index = LogIndex(0);
-                Abandoned::Answered(index, None)
+                Abandoned::Answered { index, method, body: None }
             }
             CallState::GivenUp => {
                 entry.state = CallState::GivenUp;
@@ -164,6 +173,7 @@ impl ReplyTable {
             *entry = LaneEntry {
                 sequence: Sequence(call.sequence.0.saturating_sub(1)),
                 index: LogIndex(0),
+                method: entry.method,
                 state: CallState::Acknowledged,
             };
         }
@@ -233,18 +243,18 @@ mod tests {
     fn a_retry_finds_its_reply_until_the_lane_moves_on() {
         let mut table = ReplyTable::default();
         assert_eq!(table.admission(call(1, 1)), Admission::New);
-        table.accept(call(1, 1), LogIndex(4), 0);
+        table.accept(call(1, 1), 0, LogIndex(4), 0);
         assert_eq!(table.admission(call(1, 1)), Admission::Running(LogIndex(4)));
         table.complete(call(1, 1), &answer(4));
         assert_eq!(table.admission(call(1, 1)), Admission::Done(answer(4)));
-        table.accept(call(1, 2), LogIndex(5), 0);
+        table.accept(call(1, 2), 0, LogIndex(5), 0);
         assert_eq!(table.admission(call(1, 1)), Admission::Stale);
     }
 
     #[test]
     fn an_acknowledged_call_is_never_run_again() {
         let mut table = ReplyTable::default();
-        table.accept(call(1, 1), LogIndex(4), 0);
+        table.accept(call(1, 1), 0, LogIndex(4), 0);
         table.complete(call(1, 1), &answer(4));
         table.acknowledge(call(1, 1));
         assert_eq!(table.admission(call(1, 1)), Admission::Stale);
@@ -255,7 +265,7 @@ mod tests {
     #[test]
     fn a_parked_call_pins_nothing_but_its_own_lane() {
         let mut table = ReplyTable::default();
-        table.accept(call(1, 1), LogIndex(4), 0);
+        table.accept(call(1, 1), 0, LogIndex(4), 0);
         assert_eq!(table.admission(call(2, 1)), Admission::New);
         assert_eq!(table.admission(call(1, 2)), Admission::Stale, "one call of a lane is outstanding at a time");
     }
@@ -264,8 +274,8 @@ mod tests {
     fn sessions_of_objects_end_by_time() {
         let mut table = ReplyTable::default();
         let of_object = CallId { session: SessionId::of_object(77), lane: Lane(0), sequence: Sequence(3) };
-        table.accept(of_object, LogIndex(4), 1_000);
-        table.accept(call(1, 1), LogIndex(5), 1_000);
+        table.accept(of_object, 0, LogIndex(4), 1_000);
+        table.accept(call(1, 1), 0, LogIndex(5), 1_000);
         table.trim(1_000);
         assert_eq!(table.size().0, 2);
         table.trim(1_001);

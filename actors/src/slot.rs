@@ -205,7 +205,7 @@ impl Slot {
                 self.owners.entry(arrival.owner).or_default().insert(object);
             }
             let index = self.order(object, EntryKind::Call(entry), now);
-            self.replies.accept(call, index, arrival.deadline_ms.unwrap_or(0));
+            self.replies.accept(call, arrival.method, index, arrival.deadline_ms.unwrap_or(0));
             self.commit(index, out);
         } else {
             self.read(object, entry, now, out);
@@ -224,28 +224,20 @@ impl Slot {
                 let index = self.order(object, cancel, now);
                 self.commit(index, out);
             }
-            Abandoned::Answered(index, granted) => {
+            Abandoned::Answered { index, method, body: granted } => {
                 let Some(object) = self.objects.find(name) else { return };
-                self.take_back(object, call, index, granted, now, out);
+                let grant = WaiterId(index.0);
+                self.take_back(object, EntryKind::TakeBack { call, grant, method, granted }, now, out);
             }
             Abandoned::Nothing => {}
         }
     }
 
     /// Nobody has taken what a call was granted.
-    fn take_back(
-        &mut self,
-        object: ObjectNumber,
-        call: CallId,
-        index: LogIndex,
-        granted: Option<Bytes>,
-        now: Now,
-        out: &mut Vec<Effect>,
-    ) {
-        let takes_back =
-            self.objects.get(object).is_some_and(|entry| entry.object_type().hooks.grant_cancelled.is_some());
-        if takes_back {
-            let index = self.order(object, EntryKind::TakeBack { call, grant: WaiterId(index.0), granted }, now);
+    fn take_back(&mut self, object: ObjectNumber, entry: EntryKind, now: Now, out: &mut Vec<Effect>) {
+        let hooks = self.objects.get(object).map(|entry| &entry.object_type().hooks);
+        if hooks.is_some_and(|hooks| hooks.grant_cancelled.is_some()) {
+            let index = self.order(object, entry, now);
             self.commit(index, out);
         }
     }
@@ -266,7 +258,7 @@ impl Slot {
             return;
         }
         let answer = Answer { applied: false, index: LogIndex(0), result: Err(fault) };
-        self.replies.accept(call, LogIndex(0), now.ms.saturating_add(KILLED_FOR_MS));
+        self.replies.accept(call, 0, LogIndex(0), now.ms.saturating_add(KILLED_FOR_MS));
         let _ = self.replies.complete(call, &answer);
         out.push(Effect::Reply { call, answer });
     }
@@ -353,10 +345,11 @@ impl Slot {
                 // The caller tries again with the arguments, as the same call.
                 self.replies.withdraw(call);
             } else {
-                if let Some(index) = self.replies.complete(call, &answer)
+                if let Some((index, method)) = self.replies.complete(call, &answer)
                     && let Ok(granted) = &answer.result
                 {
-                    self.take_back(object, call, index, Some(granted.clone()), now, out);
+                    let (grant, granted) = (WaiterId(index.0), Some(granted.clone()));
+                    self.take_back(object, EntryKind::TakeBack { call, grant, method, granted }, now, out);
                 }
             }
             out.push(Effect::Reply { call, answer });

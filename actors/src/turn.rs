@@ -32,7 +32,8 @@ pub struct Turn {
     /// Counts the runs that one entry sets off: its own is 0.
     run: u32,
     random: u64,
-    pub(crate) granted: Option<Bytes>,
+    /// The method of a call whose caller has given up, and what it was answered.
+    granted: Option<(&'static str, Bytes)>,
     pub(crate) nested: Vec<NestedRequest>,
 }
 
@@ -54,7 +55,7 @@ impl Turn {
     }
 
     /// The turn in which what `call` was granted is taken back.
-    pub(crate) fn taking_back(stamp: Stamp, call: CallId, granted: Option<Bytes>) -> Self {
+    pub(crate) fn taking_back(stamp: Stamp, call: CallId, granted: Option<(&'static str, Bytes)>) -> Self {
         Self { granted, ..Self::new(stamp, call, Owner::Session(call.session)) }
     }
 
@@ -90,9 +91,12 @@ impl Turn {
         self.grant
     }
 
-    /// In `grant_cancelled`: what the call was answered, if that is still kept. Its caller has not taken it.
-    pub fn granted<T: DeserializeOwned>(&self) -> Option<T> {
-        postcard::from_bytes(self.granted.as_ref()?).ok()
+    /// In `grant_cancelled`: what the call was answered, if it was a call of that method and its answer is still kept.
+    ///
+    /// The caller has not taken it, so it may be given to another.
+    pub fn granted<T: DeserializeOwned>(&self, method: &str) -> Option<T> {
+        let (granted_by, body) = self.granted.as_ref()?;
+        postcard::from_bytes(body).ok().filter(|_| *granted_by == method)
     }
 
     /// A random number, the same on every replica (SplitMix64, Steele and others, OOPSLA 2014).

@@ -103,7 +103,7 @@ impl Client {
             }
         };
         let shared = Shared {
-            directory: Directory::new(seeds),
+            directory: Directory::new(seeds, runtime.clone()),
             runtime,
             session: AtomicU64::new(session.0),
             job: settings.job.or(owned_job).unwrap_or_default(),
@@ -237,7 +237,7 @@ impl Shared {
             }
         }
 
-        let mut pause = Pause(self.runtime.spawn(tokio::time::sleep(time)));
+        let mut pause = Pause(self.runtime.spawn(async move { tokio::time::sleep(time).await }));
         // A runtime that shuts down ends the pause early, and the call after it.
         let _ = (&mut pause.0).await;
     }

@@ -39,14 +39,15 @@ pub(crate) struct Route {
 #[derive(Debug)]
 pub(crate) struct Directory {
     seeds: Vec<String>,
+    runtime: tokio::runtime::Handle,
     routes: ArcSwapOption<Routes>,
     /// Held while somebody asks that node (`None`: the seeds), so that others wait for the answer instead of asking too.
     asking: Mutex<HashMap<Option<NodeId>, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Directory {
-    pub(crate) fn new(seeds: Vec<String>) -> Self {
-        Self { seeds, routes: ArcSwapOption::empty(), asking: Mutex::default() }
+    pub(crate) fn new(seeds: Vec<String>, runtime: tokio::runtime::Handle) -> Self {
+        Self { seeds, runtime, routes: ArcSwapOption::empty(), asking: Mutex::default() }
     }
 
     /// The slot table, if it is known.
@@ -89,12 +90,12 @@ impl Directory {
         }
         let mut faults = Vec::new();
         for seed in &self.seeds {
-            match describe(seed, DESCRIBE_TIMEOUT).await {
+            match self.describe(seed).await {
                 Ok((table, layout)) => {
                     self.install(Arc::new(table), Some(layout));
                     return self.table().ok_or_else(|| "the table is gone".to_owned());
                 }
-                Err(error) => faults.push(error.to_string()),
+                Err(why) => faults.push(why),
             }
         }
         Err(format!("no node of the cluster answers: {}", faults.join("; ")))
@@ -113,12 +114,20 @@ impl Directory {
             return Ok(route);
         }
         let member = table.member(place.primary).ok_or("the slot's node is not a member")?;
-        let (newest, layout) = describe(&member.address, DESCRIBE_TIMEOUT).await.map_err(|error| error.to_string())?;
+        let (newest, layout) = self.describe(&member.address).await?;
         if newest.cluster != table.cluster || layout.node != member.node {
             return Err(format!("{} is another node than the table says", member.address));
         }
         self.install(Arc::new(newest), Some(layout));
         self.route(slot).ok_or_else(|| "the node does not serve the slot".to_owned())
+    }
+
+    /// Asks a node on the client's own runtime, so that calls may be polled by any executor.
+    async fn describe(&self, address: &str) -> Result<(SlotTable, NodeLayout), String> {
+        let address = address.to_owned();
+        let asked = self.runtime.spawn(async move { describe(&address, DESCRIBE_TIMEOUT).await });
+        let answer = asked.await.map_err(|error| format!("the client is shutting down: {error}"))?;
+        answer.map_err(|error| error.to_string())
     }
 
     fn asking(&self, node: Option<NodeId>) -> Arc<tokio::sync::Mutex<()>> {

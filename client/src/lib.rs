@@ -7,6 +7,7 @@ mod call;
 mod cell;
 mod cli;
 mod client;
+pub mod collections;
 mod connection;
 mod directory;
 mod face;

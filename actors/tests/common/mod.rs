@@ -114,6 +114,13 @@ impl Bench {
         self.slot.handle_call(arrival, now, &mut self.effects);
     }
 
+    /// A call arrives, and is applied.
+    pub fn arrive(&mut self, arrival: &Arrival<'_>) {
+        let now = self.now();
+        self.slot.handle_call(arrival.clone(), now, &mut self.effects);
+        self.settle();
+    }
+
     /// Plays the objects' actors, and this slot as the only one, until nothing is under way.
     pub fn settle(&mut self) {
         while let Some(effect) = pop_front(&mut self.effects) {
@@ -171,8 +178,13 @@ impl Bench {
     }
 
     pub fn cancel<T: Object>(&mut self, call: CallId, key: &str) {
+        self.give_up(call, name::<T>(key));
+    }
+
+    /// The caller of a call gives up.
+    pub fn give_up(&mut self, call: CallId, object: ObjectName<'_>) {
         let now = self.now();
-        self.slot.handle_cancel(call, name::<T>(key), now, &mut self.effects);
+        self.slot.handle_cancel(call, object, now, &mut self.effects);
         self.settle();
     }
 

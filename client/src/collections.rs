@@ -1,0 +1,1 @@
+//! Shared data in the shape of `std::collections`: the same names, an object's key more, and a `Result` for the network.

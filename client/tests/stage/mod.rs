@@ -1,0 +1,170 @@
+//! One description of what a type promises, played in two worlds: on the pure state machine, without a clock or a network,
+//! and on a cluster of three nodes behind real sockets.
+//!
+//! A test is a function `fn name(stage: &Stage)` over the library's own handles, and `scenarios!` plays it in both.
+
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test uses a part of it")]
+
+mod cluster;
+mod pure;
+
+use std::cell::Cell;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use greenroom::{Caller, Error, RawHandle};
+use tokio::task::JoinHandle;
+
+/// How long anything may take that should happen at once.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Where a scenario is played.
+pub struct Stage {
+    world: World,
+    runtime: tokio::runtime::Runtime,
+}
+
+enum World {
+    Pure(pure::Machine),
+    Cluster(cluster::Job),
+}
+
+/// A client with a session of its own: what it holds is released when the session ends.
+pub struct Session {
+    caller: Arc<dyn Caller>,
+    end: Box<dyn FnOnce() + Send>,
+}
+
+impl Session {
+    /// What handles go through: `mutex.through(session.caller())`.
+    pub fn caller(&self) -> Arc<dyn Caller> {
+        Arc::clone(&self.caller)
+    }
+
+    /// Ends the session, as the end of its process would.
+    pub fn end(self) {
+        (self.end)();
+    }
+}
+
+/// Something that is under way.
+pub struct Started<'a, T> {
+    stage: &'a Stage,
+    task: JoinHandle<T>,
+}
+
+impl Stage {
+    /// The state machine of one slot, in virtual time.
+    pub fn pure() -> Self {
+        Self { world: World::Pure(pure::Machine::start()), runtime: runtime() }
+    }
+
+    /// Three nodes, which all scenarios of the process share; the objects are this scenario's own.
+    pub fn cluster() -> Self {
+        Self { world: World::Cluster(cluster::Job::fresh()), runtime: runtime() }
+    }
+
+    /// A client with a session of its own.
+    pub fn session(&self) -> Session {
+        match &self.world {
+            World::Pure(machine) => machine.session(),
+            World::Cluster(job) => job.session(self.runtime.handle()),
+        }
+    }
+
+    /// So many clients.
+    pub fn sessions<const N: usize>(&self) -> [Session; N] {
+        std::array::from_fn(|_| self.session())
+    }
+
+    /// Lets `future` run beside the scenario; it is under way when it waits in an object, see [`until_parked`](Self::until_parked).
+    pub fn start<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Started<'_, T> {
+        Started { stage: self, task: self.runtime.spawn(future) }
+    }
+
+    /// What an object says of itself: `state`, `holders`, `parked`.
+    pub fn describe(&self, object: &RawHandle) -> serde_json::Value {
+        object.describe().expect("describes")
+    }
+
+    /// How many calls wait in the object.
+    pub fn parked(&self, object: &RawHandle) -> usize {
+        self.describe(object)["parked"].as_array().expect("is a list").len()
+    }
+
+    /// Waits until so many calls wait in the object.
+    pub fn until_parked(&self, object: &RawHandle, count: usize) {
+        until("so many calls are parked", || self.parked(object) == count);
+    }
+
+    /// Lets time pass: only in the pure world is there anything to be done for it.
+    pub fn pass(&self, time: Duration) {
+        if let World::Pure(machine) = &self.world {
+            machine.advance(time);
+        }
+    }
+}
+
+impl<T: Send + 'static> Started<'_, T> {
+    /// Waits for its end, and returns what came of it.
+    pub fn finish(self) -> T {
+        let ended = self.stage.runtime.block_on(async { tokio::time::timeout(DEADLINE, self.task).await });
+        ended.unwrap_or_else(|_| panic!("it does not end within {DEADLINE:?}")).expect("does not panic")
+    }
+
+    /// Waits for its end, which comes by a timeout of that length.
+    pub fn finish_after(self, timeout: Duration) -> T {
+        until("it times out", || {
+            self.stage.pass(timeout);
+            self.task.is_finished()
+        });
+        self.finish()
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Gives up: its future is dropped.
+    pub fn give_up(self) {
+        self.task.abort();
+        let ended = self.stage.runtime.block_on(async { tokio::time::timeout(DEADLINE, self.task).await });
+        assert!(ended.expect("it ends").is_err_and(|error| error.is_cancelled()), "it had ended before");
+    }
+}
+
+/// Waits until something is so.
+pub fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !so() {
+        assert!(Instant::now() < deadline, "{what}: not within {DEADLINE:?}");
+        std::thread::yield_now();
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("starts")
+}
+
+/// Plays each scenario in both worlds, as a test of its name in `pure` and one in `cluster`.
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        mod pure {
+            $(#[test]
+            fn $name() {
+                super::$name(&super::stage::Stage::pure());
+            })*
+        }
+
+        mod cluster {
+            $(#[test]
+            fn $name() {
+                super::$name(&super::stage::Stage::cluster());
+            })*
+        }
+    };
+}
+
+pub(crate) use scenarios;
