@@ -2,7 +2,8 @@
 //!
 //! A small state is encoded before each write and decoded again after a panic. A large one has a checkpoint, and the entries
 //! since then; after a panic it is rebuilt from them, and the entry is applied again without the run that panicked. The
-//! checkpoint is renewed once the entries are as large as it is, so that the cost of a write does not grow with the state.
+//! checkpoint is renewed once the entries have become as large as it is, so that the cost of a write does not grow with the
+//! state, nor with the number of calls that wait in the object.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,11 @@ use crate::nested::NestedTable;
 use crate::waiter::ParkedCalls;
 
 /// A state up to this size is encoded before each write.
-pub const SMALL_STATE_BYTES_MAX: usize = 4096;
+pub const SMALL_STATE_BYTES_MAX: usize = 512;
+/// What a parked call takes in a checkpoint, about.
+const PARKED_BYTES: usize = 128;
+/// The entries since a checkpoint may take eight times what it takes, up to this size.
+const SINCE_BYTES_SMALL: usize = 64 * 1024;
 
 /// What a panic is undone by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +41,7 @@ struct Large {
     checkpoint: Image,
     since: Vec<(Entry, Poisoned)>,
     since_bytes: usize,
+    since_bytes_max: usize,
     /// Runs of the current entry that panicked, with their messages.
     poisoned: Poisoned,
     repeat: bool,
@@ -116,8 +122,7 @@ impl Instance {
             Some(large) => {
                 large.since_bytes += entry.size();
                 large.since.push((entry.to_keep(), std::mem::take(&mut large.poisoned)));
-                let bytes = large.checkpoint.state.as_ref().map_or(0, Vec::len);
-                if large.since_bytes > bytes {
+                if large.since_bytes > large.since_bytes_max {
                     self.take_checkpoint();
                 }
             }
@@ -128,10 +133,12 @@ impl Instance {
         self.rollback.large = None;
         let image = self.image();
         if image.state.as_ref().is_some_and(|state| state.len() > SMALL_STATE_BYTES_MAX) {
+            let bytes = image.state.as_ref().map_or(0, Vec::len) + image.parked.len() * PARKED_BYTES;
             let large = Large {
                 checkpoint: image,
                 since: Vec::new(),
                 since_bytes: 0,
+                since_bytes_max: bytes.max(SINCE_BYTES_SMALL.min(bytes * 8)),
                 poisoned: Poisoned::new(),
                 repeat: false,
             };

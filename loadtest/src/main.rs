@@ -3,9 +3,11 @@
 mod footprint;
 mod machine;
 mod micro;
+mod recipes;
 mod report;
 mod servers;
 mod stages;
+mod sync;
 mod workload;
 
 use std::path::PathBuf;
@@ -35,6 +37,8 @@ enum Experiment {
     Micro(micro::Options),
     /// Bytes of memory for each idle object.
     Footprint(footprint::Options),
+    /// Locks, semaphores, barriers and channels, beside the usual recipes.
+    Sync(sync::Options),
     /// What the stages of a call cost, without the network.
     Stages(stages::Options),
 }
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
     let measured = match &arguments.experiment {
         Experiment::Micro(options) => micro::run(options),
         Experiment::Footprint(options) => footprint::run(options),
+        Experiment::Sync(options) => sync::run(options),
         Experiment::Stages(options) => stages::run(options),
     };
     let outcome = measured.and_then(|report| report.finish(arguments.json.as_deref(), arguments.check));
