@@ -101,6 +101,7 @@ impl Instance {
     /// `scratch` is a buffer that the caller keeps from entry to entry.
     pub fn apply(&mut self, entry: &Entry, scratch: &mut Vec<u8>, out: &mut Outcomes) {
         out.n_applied += 1;
+        out.last_index = entry.stamp.index;
         scratch.clear();
         let mark = out.mark();
         self.rollback.begin();
@@ -238,7 +239,7 @@ impl Instance {
                 Bytes::new()
             }),
             system::DELETE => Ok(encoded(self.remove(stamp, out))),
-            system::DESCRIBE => Ok(encoded(self.describe(stamp.now_ms).to_string())),
+            system::DESCRIBE => Ok(encoded(self.describe(stamp.now_ms, usize::MAX).to_string())),
             method => Err(Refusal::UnknownMethod { name: self.object_type.name.to_owned(), method }),
         };
         match body {
