@@ -73,6 +73,11 @@ impl Instance {
         self.state.is_some()
     }
 
+    /// Whether a panic could not be undone: nobody may see what is left, until the object is deleted or made anew.
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
     /// Whether nothing is left that would have to be kept.
     pub fn is_vacant(&self) -> bool {
         self.state.is_none()
