@@ -257,8 +257,8 @@ impl Instance {
     fn remove(&mut self, stamp: Stamp, out: &mut Outcomes) -> bool {
         self.dismiss(stamp, out);
         self.rollback = Rollback::default();
-        self.lost = false;
-        self.state.take().is_some()
+        let was_lost = std::mem::take(&mut self.lost);
+        self.state.take().is_some() || was_lost
     }
 
     /// Tells everybody who waits in the object that it is gone.

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use common::{Bench, Request, name};
 use greenroom::{
-    CallId, Fence, Grants, Holder, Instance, Lane, Object, ObjectEntry, Sequence, SessionId, Turn, WaitQueue, Waiter,
-    system,
+    CallId, Fault, Fence, Grants, Holder, Instance, Lane, Object, ObjectEntry, Sequence, SessionId, Turn, WaitQueue,
+    Waiter, system,
 };
 use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,7 @@ struct Plain {
     bytes: Vec<u8>,
     pairs: BTreeMap<(u8, u8), u8>,
     loud: Loud,
+    even: Even,
 }
 
 /// A value that does not let itself be encoded.
@@ -84,8 +85,30 @@ impl Serialize for Loud {
     }
 }
 
+/// A number that decodes only if it is even.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "u8")]
+struct Even(u8);
+
+impl TryFrom<u8> for Even {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<Self, String> {
+        if number.is_multiple_of(2) { Ok(Self(number)) } else { Err(format!("{number} is odd")) }
+    }
+}
+
 #[object]
 impl Plain {
+    /// From now on it cannot be decoded.
+    pub fn become_odd(&mut self) {
+        self.even = Even(1);
+    }
+
+    pub fn trip(&mut self) {
+        panic!("it trips");
+    }
+
     pub fn grow(&mut self, bytes: u32) {
         self.bytes = vec![0; usize::try_from(bytes).expect("fits")];
     }
@@ -111,6 +134,13 @@ fn entry<'a, T: Object>(bench: &'a Bench, key: &str) -> &'a ObjectEntry {
 
 fn describe<T: Object>(bench: &Bench, key: &str, rows_max: usize) -> Value {
     entry::<T>(bench, key).instance().borrow_mut().describe(bench.now_ms, rows_max)
+}
+
+fn delete<T: Object>(bench: &mut Bench, key: &str) -> bool {
+    let call = CallId { session: SessionId(9), lane: Lane(1), sequence: Sequence(1) };
+    bench.send_number::<T>(call, &Request::of(key), system::DELETE, Bytes::new());
+    bench.settle();
+    bench.value(call)
 }
 
 /// One desk, which session 1 has had since 1000, and for which sessions 2 and 3 wait.
@@ -197,6 +227,19 @@ fn a_serialize_that_panics_brings_nobody_down() {
 }
 
 #[test]
+fn a_lost_object_says_so_until_it_is_deleted() {
+    let mut bench = Bench::new();
+    bench.call::<Plain, _, ()>("p", "become_odd", &());
+    let trip = bench.send::<Plain, _>(&Request::of("p"), "trip", &());
+    assert!(matches!(bench.fault(trip), Fault::Panicked { .. }));
+    let said = describe::<Plain>(&bench, "p", 10);
+    assert_eq!((&said["exists"], &said["lost"]), (&json!(false), &json!(true)));
+    assert_eq!(said["no_state"], "a panic could not be undone");
+    assert!(delete::<Plain>(&mut bench, "p"), "there was something to delete");
+    assert_eq!(bench.call::<Plain, _, u64>("p", "bytes", &()), 0, "it is made anew");
+}
+
+#[test]
 fn what_does_not_exist_says_so() {
     let said = Instance::vacant(Desks::TYPE, 0, SessionId(0)).describe(1_000, 10);
     assert_eq!((&said["exists"], &said["no_state"]), (&json!(false), &json!("there is no object")));
@@ -212,10 +255,7 @@ fn an_object_that_is_made_anew_has_another_version() {
     };
     let first = made(&mut bench);
     assert_ne!(first, 0);
-    let delete = CallId { session: SessionId(9), lane: Lane(1), sequence: Sequence(1) };
-    bench.send_number::<Plain>(delete, &Request::of("p"), system::DELETE, Bytes::new());
-    bench.settle();
-    assert!(bench.value::<bool>(delete), "it was there");
+    assert!(delete::<Plain>(&mut bench, "p"), "it was there");
     let object = bench.slot.objects().find(name::<Plain>("p")).expect("is there until it is removed");
     assert!(bench.slot.objects_mut().remove_vacant(object));
     assert_ne!(made(&mut bench), first);
