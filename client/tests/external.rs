@@ -144,7 +144,7 @@ fn its_object_types_can_be_called_from_a_shell() {
     let stock = |words: &[&str]| {
         run(command(env!("CARGO_BIN_EXE_greenroom")).args(words).env("GREENROOM_CLUSTER", &nodes.cluster))
     };
-    assert!(stock(&["objects"]).out.contains("\nBuffer   left"), "{:?}", stock(&["objects"]));
+    assert!(stock(&["objects"]).out.contains("\nBuffer  left"), "{:?}", stock(&["objects"]));
     assert!(stock(&["describe", "Tally/passed"]).out.contains(r#"{"count":200,"sum":19900}"#));
     assert_eq!(stock(&["delete", "Buffer/fresh"]).out, "deleted `Buffer/fresh`\n");
 
