@@ -5,21 +5,40 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::{Value, json};
 
+use crate::execution::panic_message;
 use crate::instance::Instance;
+use crate::object::Holder;
 use crate::waiter;
 
 /// A state whose JSON would be made of more encoded bytes than this is not shown.
 const SHOWN_BYTES_MAX: usize = 64 * 1024;
 
 impl Instance {
-    /// The description at `now_ms`, in milliseconds since the Unix epoch.
+    /// The description at `now_ms`, in milliseconds since the Unix epoch, with at most `rows_max` holders and parked calls.
     ///
-    /// An object with `type`, `exists`, `state` (`null` if it is large or has no JSON), `state_bytes`, `holders` (what, grant,
-    /// owner, fence, `for_ms`) and `parked` (waiter, call, owner, method, `for_ms`, `deadline_ms`).
-    pub fn describe(&self, now_ms: u64) -> Value {
-        let encoded_bytes = self.encoded_state().map(|bytes| bytes.len());
+    /// An object with `type`, `exists`, `lost`, `state` (if `null`, `no_state` says why), `state_bytes`, `holders` (what, grant,
+    /// owner, fence, `for_ms`), `parked` (waiter, call, owner, method, `for_ms`, `deadline_ms`), and how many of these two
+    /// there are, shown or not: `n_holders` and `n_parked`. It costs an encoding of the state.
+    pub fn describe(&mut self, now_ms: u64, rows_max: usize) -> Value {
         let for_ms = |since_ms: u64| now_ms.saturating_sub(since_ms);
-        let parked = self.parked.iter().map(|(waiter, parked)| {
+        let holders = self.holders().unwrap_or_default();
+        let n_holders = holders.len();
+        let holders = holders.into_iter().take(rows_max).map(|holder| {
+            json!({
+                "what": holder.what,
+                "grant": holder.grant.0,
+                "owner": holder.owner.to_string(),
+                "fence": holder.fence.0,
+                "since_ms": holder.since_ms,
+                "for_ms": for_ms(holder.since_ms),
+            })
+        });
+        let state_bytes = self.state_bytes();
+        let (state, no_state) = match self.shown_state(state_bytes) {
+            Ok(state) => (Some(state), None),
+            Err(why) => (None, Some(why)),
+        };
+        let parked = self.parked.iter().take(rows_max).map(|(waiter, parked)| {
             json!({
                 "waiter": waiter.0,
                 "call": parked.call.to_string(),
@@ -30,41 +49,60 @@ impl Instance {
                 "deadline_ms": parked.deadline_ms,
             })
         });
-        let holders = self.tell(self.object_type.hooks.holders).unwrap_or_default().into_iter().map(|holder| {
-            json!({
-                "what": holder.what,
-                "grant": holder.grant.0,
-                "owner": holder.owner.to_string(),
-                "fence": holder.fence.0,
-                "since_ms": holder.since_ms,
-                "for_ms": for_ms(holder.since_ms),
-            })
-        });
         json!({
             "type": self.object_type.name,
             "exists": self.exists(),
-            "state": self.shown_state(encoded_bytes),
-            "state_bytes": encoded_bytes,
+            "lost": self.lost,
+            "state": state,
+            "no_state": no_state,
+            "state_bytes": state_bytes,
             "holders": holders.collect::<Vec<_>>(),
+            "n_holders": n_holders,
             "parked": parked.collect::<Vec<_>>(),
+            "n_parked": self.parked.len(),
         })
     }
 
-    fn shown_state(&self, encoded_bytes: Option<usize>) -> Option<Value> {
+    /// What the object has given out; `None` if its type has nothing to give, or does not say.
+    pub fn holders(&mut self) -> Option<Vec<Holder>> {
+        self.tell(self.object_type.hooks.holders)
+    }
+
+    /// How large the encoded state is; `None` if there is none, or its `Serialize` fails. It costs an encoding.
+    pub fn state_bytes(&self) -> Option<usize> {
+        // Whoever looks must not bring the node down.
+        catch_unwind(AssertUnwindSafe(|| self.encoded_state())).ok()?.map(|bytes| bytes.len())
+    }
+
+    /// The state for people, or why there is none.
+    fn shown_state(&mut self, encoded_bytes: Option<usize>) -> Result<Value, String> {
         if let Some(summary) = self.tell(self.object_type.hooks.summary) {
-            return Some(summary);
+            return Ok(summary);
         }
-        let small = encoded_bytes.is_some_and(|bytes| bytes <= SHOWN_BYTES_MAX);
-        self.state.as_ref().filter(|_| small)?.to_json().ok()
+        let Some(state) = &self.state else {
+            let gone = if self.lost { "a panic could not be undone" } else { "there is no object" };
+            return Err(gone.to_owned());
+        };
+        match encoded_bytes {
+            None => return Err("it cannot be encoded".to_owned()),
+            Some(bytes) if bytes > SHOWN_BYTES_MAX => {
+                return Err(format!("it has {bytes} bytes, and at most {SHOWN_BYTES_MAX} are shown"));
+            }
+            Some(_) => {}
+        }
+        match catch_unwind(AssertUnwindSafe(|| state.to_json())) {
+            Ok(shown) => shown.map_err(|error| format!("it has no JSON: {error}")),
+            Err(panic) => Err(format!("it has no JSON: {}", panic_message(panic.as_ref()))),
+        }
     }
 
     /// What a hook of the type says; nothing, if it panics.
-    fn tell<R>(&self, hook: Option<fn(&dyn Any) -> R>) -> Option<R> {
+    fn tell<R>(&mut self, hook: Option<fn(&dyn Any) -> R>) -> Option<R> {
         let (hook, state) = (hook?, self.state.as_deref()?);
         // So that waiters can tell whether they are live.
-        waiter::enter(self.parked.clone());
+        waiter::enter(std::mem::take(&mut self.parked));
         let said = catch_unwind(AssertUnwindSafe(|| hook(state)));
-        waiter::leave();
+        self.parked = waiter::leave().parked;
         said.ok()
     }
 }

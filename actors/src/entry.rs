@@ -125,6 +125,8 @@ pub struct NestedCall {
 pub struct Outcomes {
     /// How many entries were applied.
     pub n_applied: u32,
+    /// The place of the last one in the log; of a read, what had been committed.
+    pub last_index: LogIndex,
     /// Answers to callers, in order.
     pub answers: Vec<(CallId, Answer)>,
     /// Calls to other objects.

@@ -14,8 +14,8 @@ pub use crate::handle::{Caller, RawHandle};
 use crate::ids::CallId;
 pub use crate::ids::{Owner, WaiterId};
 pub use crate::object::{
-    ArgumentsError, Constructor, Continuation, CreateError, Hooks, Method, Object, ObjectHandle, ObjectType, Ran,
-    Registration, Run, ShapeCell, State,
+    ArgumentsError, Constructor, Continuation, CreateError, Holder, Hooks, Method, Object, ObjectHandle, ObjectType,
+    Ran, Registration, Run, ShapeCell, State,
 };
 pub use crate::schema::shape_of;
 pub use crate::turn::{Message, Then, Turn};
@@ -182,8 +182,13 @@ pub fn hook<T: Object>(state: &mut dyn Any, run: impl FnOnce(&mut T)) {
     run(object_mut(state));
 }
 
-/// Asks an object for what it says to people.
-pub fn tell<T: Object, R>(state: &dyn Any, run: impl FnOnce(&T) -> R) -> R {
+/// Asks an object what it has given out.
+pub fn holders<T: Object>(state: &dyn Any, run: impl FnOnce(&T) -> Vec<Holder>) -> Vec<Holder> {
+    run(object(state))
+}
+
+/// Asks an object for its state as people see it.
+pub fn summary<T: Object>(state: &dyn Any, run: impl FnOnce(&T) -> serde_json::Value) -> serde_json::Value {
     run(object(state))
 }
 

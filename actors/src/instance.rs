@@ -73,6 +73,11 @@ impl Instance {
         self.state.is_some()
     }
 
+    /// Whether a panic could not be undone: nobody may see what is left, until the object is deleted or made anew.
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
     /// Whether nothing is left that would have to be kept.
     pub fn is_vacant(&self) -> bool {
         self.state.is_none()
@@ -101,6 +106,7 @@ impl Instance {
     /// `scratch` is a buffer that the caller keeps from entry to entry.
     pub fn apply(&mut self, entry: &Entry, scratch: &mut Vec<u8>, out: &mut Outcomes) {
         out.n_applied += 1;
+        out.last_index = entry.stamp.index;
         scratch.clear();
         let mark = out.mark();
         self.rollback.begin();
@@ -238,7 +244,7 @@ impl Instance {
                 Bytes::new()
             }),
             system::DELETE => Ok(encoded(self.remove(stamp, out))),
-            system::DESCRIBE => Ok(encoded(self.describe(stamp.now_ms).to_string())),
+            system::DESCRIBE => Ok(encoded(self.describe(stamp.now_ms, usize::MAX).to_string())),
             method => Err(Refusal::UnknownMethod { name: self.object_type.name.to_owned(), method }),
         };
         match body {
@@ -251,8 +257,8 @@ impl Instance {
     fn remove(&mut self, stamp: Stamp, out: &mut Outcomes) -> bool {
         self.dismiss(stamp, out);
         self.rollback = Rollback::default();
-        self.lost = false;
-        self.state.take().is_some()
+        let was_lost = std::mem::take(&mut self.lost);
+        self.state.take().is_some() || was_lost
     }
 
     /// Tells everybody who waits in the object that it is gone.

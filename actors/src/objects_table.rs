@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use hashbrown::HashTable;
 
-use crate::ids::{JobId, SessionId, WaiterId};
+use crate::ids::{JobId, LogIndex, SessionId, WaiterId};
 use crate::instance::Instance;
 use crate::object::ObjectType;
 
@@ -29,6 +29,8 @@ pub struct ObjectEntry {
     parked: u32,
     /// Whether the object existed after the last entry.
     exists: bool,
+    /// The low half of the last entry's place in the log.
+    last_index: u32,
 }
 
 impl ObjectEntry {
@@ -55,6 +57,23 @@ impl ObjectEntry {
     /// The object's core.
     pub fn instance(&self) -> &SharedInstance {
         &self.instance
+    }
+
+    /// How many entries are committed and not yet applied.
+    pub fn queued(&self) -> u32 {
+        self.queued
+    }
+
+    /// How many calls wait in the object.
+    pub fn parked(&self) -> u32 {
+        self.parked
+    }
+
+    /// Another number after each entry that may have changed the object, and never 0.
+    ///
+    /// It also tells an object from an earlier one of its name. Two states that are 2^32 entries of their slot apart can share it.
+    pub fn version(&self) -> u64 {
+        u64::from(self.last_index) + 1
     }
 
     /// Whether nothing is on its way to the object.
@@ -104,8 +123,17 @@ impl ObjectTable {
         }
         let ObjectName { hash, job, object_type, key } = name;
         let instance = Rc::new(RefCell::new(Instance::vacant(object_type, hash, SessionId::of_object(hash ^ birth))));
-        let entry =
-            ObjectEntry { hash, job, object_type, key: key.into(), instance, queued: 0, parked: 0, exists: false };
+        let entry = ObjectEntry {
+            hash,
+            job,
+            object_type,
+            key: key.into(),
+            instance,
+            queued: 0,
+            parked: 0,
+            exists: false,
+            last_index: 0,
+        };
         let object = self.free.pop().unwrap_or_else(|| {
             self.entries.push(None);
             u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
@@ -122,7 +150,13 @@ impl ObjectTable {
 
     /// All objects with their numbers, in the order of the numbers.
     pub fn iter(&self) -> impl Iterator<Item = (ObjectNumber, &ObjectEntry)> {
-        (0..).zip(&self.entries).filter_map(|(object, entry)| Some((object, entry.as_ref()?)))
+        self.iter_from(0)
+    }
+
+    /// The objects from that number on. An object keeps its number, so what is there all the time is found once.
+    pub fn iter_from(&self, first: ObjectNumber) -> impl Iterator<Item = (ObjectNumber, &ObjectEntry)> {
+        let entries = self.entries.get(first as usize..).unwrap_or_default();
+        (first..).zip(entries).filter_map(|(object, entry)| Some((object, entry.as_ref()?)))
     }
 
     /// How many objects the table has.
@@ -186,8 +220,8 @@ impl ObjectTable {
         }
     }
 
-    /// The object's actor has applied that many entries.
-    pub(crate) fn note_applied(&mut self, object: ObjectNumber, count: u32) {
+    /// The object's actor has applied that many entries, the last one at that place in the log.
+    pub(crate) fn note_applied(&mut self, object: ObjectNumber, count: u32, last: LogIndex) {
         let Some(Some(entry)) = self.entries.get_mut(object as usize) else { return };
         entry.queued = entry.queued.saturating_sub(count);
         let (parked, exists) = {
@@ -197,5 +231,6 @@ impl ObjectTable {
         self.n_parked = self.n_parked - u64::from(entry.parked) + u64::from(parked);
         self.n_existing = self.n_existing - u64::from(entry.exists) + u64::from(exists);
         (entry.parked, entry.exists) = (parked, exists);
+        entry.last_index = (last.0 & 0xFFFF_FFFF) as u32;
     }
 }

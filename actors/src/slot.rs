@@ -339,7 +339,7 @@ impl Slot {
 
     /// An object's actor has applied entries: keep and send the replies.
     pub fn handle_outcomes(&mut self, object: ObjectNumber, outcomes: Outcomes, now: Now, out: &mut Vec<Effect>) {
-        self.objects.note_applied(object, outcomes.n_applied);
+        self.objects.note_applied(object, outcomes.n_applied, outcomes.last_index);
         for (call, answer) in outcomes.answers {
             if matches!(answer.result, Err(Fault::Refused(Refusal::NotCreated))) {
                 // The caller tries again with the arguments, as the same call.

@@ -1,17 +1,25 @@
 //! The operator's tool: the command `greenroom`, and the same in every program as `my-app greenroom …`.
 
 mod call;
+mod delete;
+mod describe;
 #[cfg(feature = "embedded")]
 mod dev;
 #[cfg(feature = "embedded")]
 mod node;
+mod objects;
 mod output;
 #[cfg(feature = "embedded")]
 mod ports;
+mod reach;
+mod readable;
+mod report;
 mod signals;
 mod status;
 mod table;
+mod target;
 mod types;
+mod watch;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -46,6 +54,14 @@ enum Command {
     Status(status::StatusCommand),
     /// Call a method of an object: TYPE/KEY METHOD ARGUMENTS…
     Call(call::CallCommand),
+    /// List the objects of a cluster, of any type, also of types that only its nodes know
+    Objects(objects::ObjectsCommand),
+    /// Show an object: its state, who holds something of it, who waits in it
+    Describe(describe::DescribeCommand),
+    /// Show an object again whenever it changes, until Ctrl-C
+    Watch(watch::WatchCommand),
+    /// Remove an object; calls that wait in it end with an error
+    Delete(delete::DeleteCommand),
     /// List the object types of this program, with their methods
     Types(types::TypesCommand),
 }
@@ -137,6 +153,10 @@ impl Tool {
             Command::Dev(command) => dev::run(self, command),
             Command::Status(command) => status::run(command),
             Command::Call(command) => call::run(self, command),
+            Command::Objects(command) => objects::run(command),
+            Command::Describe(command) => describe::run(command),
+            Command::Watch(command) => watch::run(command),
+            Command::Delete(command) => delete::run(self, command),
             Command::Types(command) => types::run(self, command),
         }
     }
@@ -148,6 +168,8 @@ impl Tool {
              {prompt} dev --nodes 3               a cluster on this machine\n  \
              {prompt} status                      in another terminal: who is there\n  \
              {prompt} call Counter/hits add 5     calls an object, made at its first call\n  \
+             {prompt} objects                     what there is now\n  \
+             {prompt} describe Counter/hits       its state, who holds it, who waits in it\n  \
              {prompt} types                       what else there is to call\n\n\
              Programs with #[greenroom::main] have this tool too, with their own object types: my-app greenroom call …\n\
              Programs reach a cluster through GREENROOM_CLUSTER=HOST:PORT,…"

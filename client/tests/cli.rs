@@ -4,55 +4,13 @@
 #[allow(dead_code, reason = "each test uses a part")]
 mod support;
 
+mod dev;
+
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::Command;
 
+use dev::{Dev, GREENROOM, NODE_PORTS};
 use serde_json::{Value, json};
-use support::{Running, Said, command, free_ports, is_free, ports, run, signal, until};
-
-const GREENROOM: &str = env!("CARGO_BIN_EXE_greenroom");
-/// The ports of a node with two shards.
-const NODE_PORTS: u16 = 3;
-
-/// A cluster of three nodes with two shards each.
-struct Dev {
-    process: Running,
-    cluster: String,
-}
-
-impl Dev {
-    fn start() -> Self {
-        let mut process =
-            Running::start(command(GREENROOM).args(["dev", "--nodes", "3", "--shards", "2", "--port", "0"]));
-        let cluster = process.line("export GREENROOM_CLUSTER=");
-        Self { process, cluster }
-    }
-
-    fn tool(&self, words: &[&str]) -> Command {
-        let mut tool = command(GREENROOM);
-        tool.args(words).env("GREENROOM_CLUSTER", &self.cluster);
-        tool
-    }
-
-    fn say(&self, words: &[&str]) -> Said {
-        run(&mut self.tool(words))
-    }
-
-    /// Runs the tool, which must succeed, and returns what it prints without the line's end.
-    fn ask(&self, words: &[&str]) -> String {
-        let said = self.say(words);
-        assert_eq!(said.status, Some(0), "{words:?}: {said:?}");
-        said.out.trim_end_matches('\n').to_owned()
-    }
-
-    fn status(&self) -> Value {
-        serde_json::from_str(&self.ask(&["status", "--json"])).expect("prints JSON")
-    }
-
-    fn all_ports(&self) -> impl Iterator<Item = u16> {
-        ports(&self.cluster).into_iter().flat_map(|port| port..port + NODE_PORTS)
-    }
-}
+use support::{Running, command, free_ports, is_free, run, until};
 
 #[test]
 fn status_shows_all_nodes_and_the_slots_spread_over_all_shards() {
@@ -207,10 +165,7 @@ fn nodes_end_with_a_dev_that_is_killed() {
 #[cfg(target_os = "linux")]
 fn a_dead_node_is_reported_and_the_others_go_on() {
     let mut dev = Dev::start();
-    let id = dev.process.id();
-    let nodes = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).expect("can be read");
-    let first = nodes.split_whitespace().next().expect("has children").parse().expect("is a number");
-    signal(first, "KILL");
+    dev.kill_a_node();
     until("the node is down", || dev.status()["cluster"]["nodes_up"] == 2);
     let status = dev.status();
     let is_down = |node: &&Value| node["state"] == "down" && node["reason"].is_string();

@@ -140,6 +140,14 @@ fn its_object_types_can_be_called_from_a_shell() {
     assert_eq!(call(&["Tally/passed", "totals", "--json"]).out.split_whitespace().collect::<String>(), "[200,19900]");
     assert_eq!(call(&["Buffer/fresh", "len", "--new", "[3]"]).out, "0\n");
 
+    // The stock command knows none of the program's types, and shows its objects all the same.
+    let stock = |words: &[&str]| {
+        run(command(env!("CARGO_BIN_EXE_greenroom")).args(words).env("GREENROOM_CLUSTER", &nodes.cluster))
+    };
+    assert!(stock(&["objects"]).out.contains("\nBuffer  left"), "{:?}", stock(&["objects"]));
+    assert!(stock(&["describe", "Tally/passed"]).out.contains(r#"{"count":200,"sum":19900}"#));
+    assert_eq!(stock(&["delete", "Buffer/fresh"]).out, "deleted `Buffer/fresh`\n");
+
     let refused = call(&["Buffer/left", "resize", "0"]);
     assert_eq!(refused.status, Some(1));
     assert!(refused.err.contains("{\"least\":1}") && refused.err.contains("applied: yes"), "{refused:?}");

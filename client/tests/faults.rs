@@ -13,7 +13,10 @@ use greenroom::{Client, Counter, Error, Settings};
 use greenroom_actors::{NodeLayout, SlotTable};
 use greenroom_node::Node;
 use greenroom_rpc::proto::control_server::{Control, ControlServer};
-use greenroom_rpc::proto::{DescribeReply, DescribeRequest, StatusReply, StatusRequest};
+use greenroom_rpc::proto::{
+    DescribeObjectReply, DescribeObjectRequest, DescribeReply, DescribeRequest, ListObjectsReply, ListObjectsRequest,
+    StatusReply, StatusRequest,
+};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -113,6 +116,17 @@ impl Control for FakeControl {
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusReply>, Status> {
+        Err(Status::unimplemented("nobody asks"))
+    }
+
+    async fn list_objects(&self, _: Request<ListObjectsRequest>) -> Result<Response<ListObjectsReply>, Status> {
+        Err(Status::unimplemented("nobody asks"))
+    }
+
+    async fn describe_object(
+        &self,
+        _: Request<DescribeObjectRequest>,
+    ) -> Result<Response<DescribeObjectReply>, Status> {
         Err(Status::unimplemented("nobody asks"))
     }
 }

@@ -7,14 +7,23 @@ use std::time::Instant;
 use actix::Addr;
 use axum::http::StatusCode;
 use axum::routing::get;
+use greenroom_actors::{JobId, ObjectType, SlotId, check_key};
+use greenroom_rpc::FRAME_BYTES_MAX;
 use greenroom_rpc::proto::control_server::{Control, ControlServer};
-use greenroom_rpc::proto::{DescribeReply, DescribeRequest, StatusReply, StatusRequest};
+use greenroom_rpc::proto::{
+    DescribeObjectReply, DescribeObjectRequest, DescribeReply, DescribeRequest, ListObjectsReply, ListObjectsRequest,
+    ObjectPlace, StatusReply, StatusRequest,
+};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
-use crate::core::Place;
-use crate::shard::{GetStatus, Shard};
+use crate::inspection::{Described, Selection, Subject};
+use crate::place::Place;
+use crate::shard::{DescribeObject, GetStatus, ListObjects, Shard};
+
+/// Objects on a page of a listing at most: with the longest names, a page stays far below what gRPC lets pass.
+const ROWS_MAX: usize = 1000;
 
 /// Answers control calls.
 pub(crate) struct ControlService {
@@ -42,6 +51,70 @@ impl Control for ControlService {
             uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             shards,
         }))
+    }
+
+    async fn list_objects(&self, request: Request<ListObjectsRequest>) -> Result<Response<ListObjectsReply>, Status> {
+        let request = request.into_inner();
+        let selection = Arc::new(Selection {
+            object_type: request.type_name.as_deref().map(|name| self.object_type(name)).transpose()?,
+            prefix: request.prefix,
+            job: request.job.map(JobId),
+            below: request.below,
+            sizes: request.sizes,
+        });
+        let limit = usize::try_from(request.limit).unwrap_or(usize::MAX).clamp(1, ROWS_MAX);
+        let first = request.from.unwrap_or_default();
+        let slot =
+            u16::try_from(first.slot).map_err(|error| Status::invalid_argument(format!("no such slot: {error}")))?;
+        let mut from = (SlotId(slot), first.object);
+        let mut reply = ListObjectsReply::default();
+        for (number, shard) in (0..).zip(&self.shards).skip_while(|&(number, _)| number < first.shard) {
+            loop {
+                let next = ListObjects { selection: Arc::clone(&selection), from, rows_max: limit - reply.rows.len() };
+                let stretch = shard.send(next).await.map_err(|error| Status::unavailable(error.to_string()))?;
+                reply.rows.extend(stretch.rows);
+                reply.count += stretch.count;
+                let Some(next) = stretch.next else { break };
+                if reply.rows.len() >= limit {
+                    reply.next = Some(ObjectPlace { shard: number, slot: u32::from(next.0.0), object: next.1 });
+                    return Ok(Response::new(reply));
+                }
+                from = next;
+            }
+            from = (SlotId(0), 0);
+        }
+        Ok(Response::new(reply))
+    }
+
+    async fn describe_object(
+        &self,
+        request: Request<DescribeObjectRequest>,
+    ) -> Result<Response<DescribeObjectReply>, Status> {
+        let DescribeObjectRequest { id, known } = request.into_inner();
+        let id = id.ok_or_else(|| Status::invalid_argument("no object is named"))?;
+        check_key(&id.key).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let object_type = self.object_type(&id.type_name)?;
+        let subject = Subject { object_type, job: JobId(id.job), key: id.key };
+        let slot = self.place.table.slot_of(subject.name().hash);
+        let number = self.place.layout.shard_of(slot);
+        let shard = self.shards.get(usize::from(number.0)).ok_or_else(|| Status::internal("a shard is missing"))?;
+        let described = shard.send(DescribeObject { slot, subject, known }).await;
+        let described = described.map_err(|error| Status::unavailable(error.to_string()))?;
+        let Described { version, now_ms, description } =
+            described.map_err(|refusal| Status::failed_precondition(refusal.to_string()))?;
+        if let Some(bytes) = description.as_ref().map(String::len)
+            && bytes > FRAME_BYTES_MAX
+        {
+            let why = format!("the description has {bytes} bytes, and at most {FRAME_BYTES_MAX} are sent");
+            return Err(Status::resource_exhausted(why));
+        }
+        Ok(Response::new(DescribeObjectReply { version, now_ms, description, shard: u32::from(number.0) }))
+    }
+}
+
+impl ControlService {
+    fn object_type(&self, name: &str) -> Result<&'static ObjectType, Status> {
+        self.place.object_type(name).map_err(|refusal| Status::not_found(refusal.to_string()))
     }
 }
 

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use greenroom_actors::wire::{self, Frame, HelloRefusal, Request, Welcome, parts};
 use greenroom_actors::{
     Answer, Arrival, CallId, ClusterId, Construction, Effect, Entry, Fault, Incarnation, LogIndex, Now, ObjectName,
-    ObjectNumber, ObjectType, Outcomes, Owner, Refusal, Registry, SessionId, ShardId, Slot, SlotId, SlotTable, Wanted,
-    check_key, hash_object,
+    ObjectNumber, ObjectType, Outcomes, Owner, Refusal, SessionId, ShardId, Slot, SlotId, Wanted, check_key,
+    hash_object, system,
 };
 use greenroom_rpc::proto::ShardStatus;
 use hashbrown::HashMap;
@@ -21,27 +21,10 @@ use rand::{Rng as _, SeedableRng as _};
 
 use crate::metering::ShardMeter;
 use crate::object_actor::{ObjectActor, Run};
-use crate::options::NodeOptions;
 use crate::peers::{NestedOrigin, Peers};
+use crate::place::Place;
 use crate::sessions::{Sessions, StreamId};
 use crate::shard::{OpenStream, Shard};
-
-/// What all shards of a node know.
-#[derive(Debug)]
-pub(crate) struct Place {
-    pub(crate) options: NodeOptions,
-    pub(crate) registry: Registry,
-    pub(crate) table: SlotTable,
-    /// The table, encoded once.
-    pub(crate) table_bytes: Bytes,
-    pub(crate) layout: greenroom_actors::NodeLayout,
-}
-
-impl Place {
-    pub(crate) fn incarnation(&self) -> Incarnation {
-        self.layout.incarnation
-    }
-}
 
 pub(crate) type ObjectAt = (SlotId, ObjectNumber);
 
@@ -241,11 +224,10 @@ impl Core {
     }
 
     fn object_type(&self, request: &Request<'_>) -> Result<&'static ObjectType, Refusal> {
-        let Some(object_type) = self.place.registry.get(request.type_name) else {
-            let known: Vec<&str> = self.place.registry.iter().map(|known| known.name).collect();
-            return Err(Refusal::UnknownType { name: request.type_name.to_owned(), known: known.join(", ") });
-        };
-        if object_type.fingerprint() != request.fingerprint {
+        let object_type = self.place.object_type(request.type_name)?;
+        // Deleting and describing decode nothing, so that an operator's tool can do both without the type.
+        let decodes = !matches!(request.method, system::DELETE | system::DESCRIBE);
+        if decodes && object_type.fingerprint() != request.fingerprint {
             return Err(Refusal::Shape { caller: String::new(), node: object_type.shape().to_owned() });
         }
         Ok(object_type)

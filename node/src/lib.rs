@@ -4,11 +4,13 @@
 
 mod control;
 mod core;
+mod inspection;
 mod metering;
 mod nesting;
 mod object_actor;
 mod options;
 mod peers;
+mod place;
 mod server;
 mod sessions;
 mod shard;

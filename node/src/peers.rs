@@ -14,7 +14,7 @@ use greenroom_actors::{
 use greenroom_rpc::{LinkError, Outbox, PushError};
 use hashbrown::HashMap;
 
-use crate::core::Place;
+use crate::place::Place;
 use crate::shard::{LinkClosed, LinkOpen, PeerFrames, Shard};
 
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);

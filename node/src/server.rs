@@ -17,8 +17,8 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use crate::control::{ControlService, routes};
-use crate::core::Place;
 use crate::options::NodeOptions;
+use crate::place::Place;
 use crate::shard::{CloseStreams, Drain, Shard};
 use crate::stream::StreamServer;
 

@@ -8,12 +8,14 @@ use std::time::Duration;
 use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult};
 use bytes::Bytes;
 use greenroom_actors::wire::{self, Frame, Hello, HelloRefusal, Welcome};
-use greenroom_actors::{CallId, NodeId, NodeLayout, ShardId};
+use greenroom_actors::{CallId, NodeId, NodeLayout, Refusal, ShardId, SlotId};
 use greenroom_rpc::Outbox;
 use greenroom_rpc::proto::ShardStatus;
 
-use crate::core::{Core, Place};
+use crate::core::{Core, ObjectAt};
+use crate::inspection::{Described, Selection, Stretch, Subject};
 use crate::peers::nested_result;
+use crate::place::Place;
 use crate::sessions::StreamId;
 
 /// How often deadlines are looked at: parked calls end at most this much late.
@@ -166,6 +168,42 @@ impl Handler<GetStatus> for Shard {
 
     fn handle(&mut self, _: GetStatus, _: &mut Context<Self>) -> MessageResult<GetStatus> {
         MessageResult(self.with_core(|core| core.status()).unwrap_or_default())
+    }
+}
+
+/// Asks for the selected objects from a place on, so many at most.
+#[derive(Message)]
+#[rtype(result = "Stretch")]
+pub(crate) struct ListObjects {
+    pub(crate) selection: Arc<Selection>,
+    pub(crate) from: ObjectAt,
+    pub(crate) rows_max: usize,
+}
+
+impl Handler<ListObjects> for Shard {
+    type Result = MessageResult<ListObjects>;
+
+    fn handle(&mut self, list: ListObjects, _: &mut Context<Self>) -> MessageResult<ListObjects> {
+        let stretch = self.with_core(|core| core.list(&list.selection, list.from, list.rows_max));
+        MessageResult(stretch.unwrap_or_default())
+    }
+}
+
+/// Asks what an object says of itself, unless its version is the known one.
+#[derive(Message)]
+#[rtype(result = "Result<Described, Refusal>")]
+pub(crate) struct DescribeObject {
+    pub(crate) slot: SlotId,
+    pub(crate) subject: Subject,
+    pub(crate) known: Option<u64>,
+}
+
+impl Handler<DescribeObject> for Shard {
+    type Result = Result<Described, Refusal>;
+
+    fn handle(&mut self, ask: DescribeObject, _: &mut Context<Self>) -> Result<Described, Refusal> {
+        let described = self.with_core(|core| core.describe(ask.slot, &ask.subject, ask.known));
+        described.unwrap_or(Err(Refusal::Stopping))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Hooks: private methods that the core calls by itself.
 
-use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote};
-use syn::{Error, ImplItemFn, Path, Result};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned as _;
+use syn::{Error, ImplItemFn, Path, Result, ReturnType};
 
 use crate::method;
 use crate::signature::{self, Parameters};
@@ -16,12 +17,20 @@ pub(crate) const TELLING: [(&str, &str); 2] = [("holders", "Vec<Holder>"), ("sum
 pub(crate) struct Hook {
     name: Ident,
     parameters: Parameters,
+    /// Where a wrong type of what it returns is shown.
+    returned: Span,
 }
 
 impl Hook {
     pub(crate) fn parse(function: &ImplItemFn, object: &Path) -> Result<Self> {
         let sig = &function.sig;
         method::check_plain(sig)?;
+        let returned = match &sig.output {
+            ReturnType::Type(_, returned) => returned.span(),
+            ReturnType::Default => sig.ident.span(),
+        };
+        // As the macro's own, so that rustc proposes no change there.
+        let returned = returned.resolved_at(Span::mixed_site());
         if let Some((name, returns)) = TELLING.iter().find(|(name, _)| sig.ident == name) {
             let reads =
                 sig.receiver().is_some_and(|receiver| receiver.reference.is_some() && receiver.mutability.is_none());
@@ -29,7 +38,7 @@ impl Hook {
                 let message = format!("write it as `fn {name}(&self) -> {returns}`");
                 return Err(Error::new_spanned(&sig.ident, message));
             }
-            return Ok(Self { name: sig.ident.clone(), parameters: Parameters(Vec::new()) });
+            return Ok(Self { name: sig.ident.clone(), parameters: Parameters(Vec::new()), returned });
         }
         let is_write = sig.receiver().map(signature::is_write).transpose()?.unwrap_or(false);
         let parameters = Parameters::parse(&sig.inputs, object)?;
@@ -38,7 +47,7 @@ impl Hook {
             let message = format!("write it as `fn {}(&mut self, …: {argument}, turn: &mut Turn)`", sig.ident);
             return Err(Error::new_spanned(&sig.ident, message));
         }
-        Ok(Self { name: sig.ident.clone(), parameters })
+        Ok(Self { name: sig.ident.clone(), parameters, returned })
     }
 
     /// The value of the type's `hooks`.
@@ -56,11 +65,15 @@ impl Hook {
         let telling = TELLING.iter().map(|(name, _)| {
             let field = format_ident!("{name}");
             match hooks.iter().find(|hook| hook.name == name) {
-                Some(_) => quote! {
-                    #field: ::core::option::Option::Some(|__state| {
-                        ::greenroom::expand::tell::<#object, _>(__state, |__object| #object::#field(__object))
-                    })
-                },
+                Some(hook) => {
+                    let method = format_ident!("{name}", span = hook.returned);
+                    let ask = quote_spanned!(hook.returned=> |object| object.#method());
+                    quote! {
+                        #field: ::core::option::Option::Some(|__state| {
+                            ::greenroom::expand::#field::<#object>(__state, #ask)
+                        })
+                    }
+                }
                 None => quote!(#field: ::core::option::Option::None),
             }
         });

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use greenroom_actors::{
-    Access, Caller, Construction, Constructor, Error, JobId, KeyText, Method, ObjectType, OutgoingCall, Refusal,
+    Access, Caller, Construction, Constructor, Error, KeyText, Method, ObjectType, OutgoingCall, Refusal,
 };
 use serde_json::{Value, json};
 
 use super::signals::StopSignals;
+use super::target::{Job, JobArgument};
 use super::{ClusterArgument, Failure, Tool, client_runtime, output, types};
 use crate::client::Client;
 use crate::settings::{Cluster, Settings};
@@ -36,9 +37,8 @@ pub(super) struct CallCommand {
     #[arg(long, value_name = "JSON-ARRAY")]
     new: Option<String>,
 
-    /// The job that the object belongs to; objects of the job `default` last as long as the cluster.
-    #[arg(long, value_name = "NAME", env = "GREENROOM_JOB", default_value = "default")]
-    job: String,
+    #[command(flatten)]
+    job: JobArgument,
 
     /// How long to wait, in milliseconds; by default GREENROOM_TIMEOUT_MS or 30 seconds, and without limit if the call waits in the object.
     #[arg(long, value_name = "MS")]
@@ -78,7 +78,14 @@ pub(super) fn run(tool: &Tool, command: &CallCommand) -> Result<ExitCode, Failur
         timeout: command.timeout_ms.map(Duration::from_millis),
     };
     let runtime = client_runtime()?;
-    let answer = runtime.block_on(make(command, call));
+    let object = call.object();
+    let answer = runtime.block_on(async {
+        let mut signals = StopSignals::listen()?;
+        make(&command.cluster, command.job.job, call, &mut signals, || {
+            format!("interrupted: if `{object}` has not answered yet, the call no longer waits there")
+        })
+        .await
+    });
     runtime.shutdown_background();
     let outcome = match answer? {
         Ok(reply) => {
@@ -151,22 +158,24 @@ fn value_of(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
-/// Makes the call in a session of its own, which ends with it.
-async fn make(command: &CallCommand, call: OutgoingCall) -> Result<Result<Bytes, Error>, Failure> {
-    let mut signals = StopSignals::listen()?;
+/// Makes the call in a session of its own, which ends with it. At Ctrl-C it is given up, and `interrupted` says what that means.
+pub(super) async fn make(
+    cluster: &ClusterArgument,
+    job: Job,
+    call: OutgoingCall,
+    signals: &mut StopSignals,
+    interrupted: impl FnOnce() -> String,
+) -> Result<Result<Bytes, Error>, Failure> {
     let settings = Settings {
-        cluster: Cluster::Nodes(command.cluster.cluster.0.clone()),
-        job: Some(JobId::named(&command.job)),
+        cluster: Cluster::Nodes(cluster.cluster.0.clone()),
+        job: Some(job.0),
         ..Settings::from_env().map_err(Failure::Usage)?
     };
     let client = Client::with_settings(settings).await.map_err(|error| Failure::Failed(super::no_cluster(&error)))?;
-    let object = call.object();
     let answer = tokio::select! {
         answer = client.call(call) => Ok(answer),
         // The call is dropped and so, if it waits in the object, cancelled.
-        () = signals.next() => Err(Failure::Interrupted(format!(
-            "interrupted: if `{object}` has not answered yet, the call no longer waits there"
-        ))),
+        () = signals.next() => Err(Failure::Interrupted(interrupted())),
     };
     client.close().await;
     answer
@@ -207,17 +216,21 @@ fn show(outcome: &Outcome, object_type: &ObjectType, method: &Method, command: &
         }
         Outcome::Failed(error) => (error.to_string() + &hint(error, object_type), error.applied(), None),
     };
-    if command.json {
-        output::json(&json!({ "error": why, "applied": applied, "method_error": own_error }));
-    } else {
-        output::complain(why);
-        output::note(match applied {
-            Some(true) => "applied: yes",
-            Some(false) => "applied: no",
-            None => "applied: not known",
-        });
-    }
+    show_failure(why, applied, own_error, command.json);
     ExitCode::FAILURE
+}
+
+/// Says why a call failed, and whether it was applied.
+pub(super) fn show_failure(why: String, applied: Option<bool>, own_error: Option<&Value>, json: bool) {
+    if json {
+        return output::json(&json!({ "error": why, "applied": applied, "method_error": own_error }));
+    }
+    output::complain(why);
+    output::note(match applied {
+        Some(true) => "applied: yes",
+        Some(false) => "applied: no",
+        None => "applied: not known",
+    });
 }
 
 fn hint(error: &Error, object_type: &ObjectType) -> String {

@@ -7,8 +7,13 @@ use serde::Serialize;
 
 /// Prints a line for whoever asked, at once.
 pub(super) fn line(text: impl Display) {
+    let _ = try_line(text);
+}
+
+/// Prints a line, at once; returns whether somebody reads it.
+pub(super) fn try_line(text: impl Display) -> bool {
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
 }
 
 /// Prints a line about what goes on, in one piece: others may write to the same terminal.

@@ -1,19 +1,14 @@
 //! `greenroom status`: who is in a cluster, and what they do.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use greenroom_actors::{Member, SlotTable};
-use greenroom_rpc::proto::control_client::ControlClient;
 use greenroom_rpc::proto::{ShardStatus, StatusReply, StatusRequest};
-use greenroom_rpc::{describe, dial};
 use serde::Serialize;
 
+use super::reach::{self, ANSWER_TIMEOUT, NoAnswer};
 use super::table::{self, Align};
 use super::{ClusterArgument, Failure, client_runtime, output};
-
-/// How long a node may take to answer before it counts as down.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The words after `status`.
 #[derive(Clone, Debug, clap::Args)]
@@ -101,7 +96,7 @@ pub(super) fn run(command: &StatusCommand) -> Result<ExitCode, Failure> {
 
 /// Asks any node for the table, and then all that it names.
 async fn gather(seeds: &[String]) -> Result<ClusterReport, Failure> {
-    let table = find_table(seeds).await?;
+    let table = reach::find_table(seeds).await?;
     let asked: Vec<_> = table.members.iter().map(|member| tokio::spawn(ask(member.address.clone()))).collect();
     let mut nodes = Vec::new();
     for (member, answer) in table.members.iter().zip(asked) {
@@ -111,25 +106,12 @@ async fn gather(seeds: &[String]) -> Result<ClusterReport, Failure> {
     Ok(ClusterReport::new(&table, nodes))
 }
 
-async fn find_table(seeds: &[String]) -> Result<SlotTable, Failure> {
-    let mut faults = Vec::new();
-    for seed in seeds {
-        match describe(seed, ANSWER_TIMEOUT).await {
-            Ok((table, _)) => return Ok(table),
-            Err(error) => faults.push(error.to_string()),
-        }
-    }
-    Err(Failure::Failed(super::no_cluster(faults.join("; "))))
-}
-
 async fn ask(address: String) -> Result<StatusReply, String> {
     let answer = async {
-        let channel = dial(&address, ANSWER_TIMEOUT).await.map_err(|error| error.to_string())?;
-        let reply = ControlClient::new(channel).status(StatusRequest {}).await;
-        Ok(reply.map_err(|status| format!("{address} does not say its status: {}", status.message()))?.into_inner())
+        let mut control = reach::connect(&address).await?;
+        reach::answer(&address, ANSWER_TIMEOUT, control.status(StatusRequest {})).await
     };
-    let patient = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;
-    patient.unwrap_or_else(|_| Err(format!("{address} does not answer within {} s", ANSWER_TIMEOUT.as_secs())))
+    answer.await.map_err(|(NoAnswer::Down(why) | NoAnswer::Senseless(why))| why)
 }
 
 impl ClusterReport {
