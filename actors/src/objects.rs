@@ -11,5 +11,5 @@ pub use average::{Average, AverageHandle, AverageMessages, WrongLength};
 pub use barrier::{Barrier, BarrierHandle, BarrierMessages, BarrierWaitResult};
 pub use cell::{CellObject, CellObjectHandle, CellObjectMessages};
 pub use counter::{Counter, CounterHandle, CounterMessages};
-pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages, Superseded};
+pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages};
 pub use promise::{AlreadySet, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};

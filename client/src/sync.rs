@@ -1,8 +1,11 @@
 //! Synchronization in the shape of `std::sync`: the same names, an object's key more, and a `Result` for the network.
 
+mod condvar;
+mod guard;
 mod mutex;
 mod promise;
 
+pub use condvar::{Condvar, WaitTimeoutResult};
 pub use greenroom_actors::objects::{AlreadySet, Barrier, BarrierHandle, BarrierWaitResult};
 pub use mutex::{Mutex, MutexGuard};
 pub use promise::Promise;
