@@ -6,6 +6,7 @@ mod cell;
 mod counter;
 mod mutex;
 mod promise;
+mod rwlock;
 
 pub use average::{Average, AverageHandle, AverageMessages, WrongLength};
 pub use barrier::{Barrier, BarrierHandle, BarrierMessages, BarrierWaitResult};
@@ -13,3 +14,4 @@ pub use cell::{CellObject, CellObjectHandle, CellObjectMessages};
 pub use counter::{Counter, CounterHandle, CounterMessages};
 pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages};
 pub use promise::{AlreadySet, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};
+pub use rwlock::{RwLockObject, RwLockObjectHandle, RwLockObjectMessages};

@@ -4,8 +4,10 @@ mod condvar;
 mod guard;
 mod mutex;
 mod promise;
+mod rwlock;
 
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use greenroom_actors::objects::{AlreadySet, Barrier, BarrierHandle, BarrierWaitResult};
 pub use mutex::{Mutex, MutexGuard};
 pub use promise::Promise;
+pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -1,7 +1,7 @@
 //! What guards are made of: something that was granted and goes back, with a local copy of a value.
 
 use bytes::Bytes;
-use greenroom_actors::objects::{Locked, MutexObjectHandle};
+use greenroom_actors::objects::{Locked, MutexObjectHandle, RwLockObjectHandle};
 use greenroom_actors::{Error, Fence, NotHeld, ObjectHandle, RawHandle, Refusal, WaiterId};
 use serde::Serialize;
 
@@ -16,6 +16,12 @@ pub(super) trait LockHandle: ObjectHandle {
 }
 
 impl LockHandle for MutexObjectHandle {
+    fn unlock(&self, (grant, changed): Unlock) -> impl Future<Output = Result<(), Error<NotHeld>>> + Send {
+        self.unlock_async(grant, changed)
+    }
+}
+
+impl LockHandle for RwLockObjectHandle {
     fn unlock(&self, (grant, changed): Unlock) -> impl Future<Output = Result<(), Error<NotHeld>>> + Send {
         self.unlock_async(grant, changed)
     }
@@ -38,6 +44,11 @@ impl<T: Value, H: LockHandle> Held<T, H> {
     pub(super) fn to_write(locked: Locked, handle: &H) -> Result<Self, Error> {
         let before = locked.value.clone();
         Self::new(locked, Some(before), handle)
+    }
+
+    /// A lock under which the value may be read.
+    pub(super) fn to_read(locked: Locked, handle: &H) -> Result<Self, Error> {
+        Self::new(locked, None, handle)
     }
 
     fn new(locked: Locked, before: Option<Bytes>, handle: &H) -> Result<Self, Error> {
@@ -67,6 +78,12 @@ impl<T: Value, H: LockHandle> Held<T, H> {
         let (unlock, unlocking) = self.give_back()?;
         let unlocked = unlocking.judge(self.handle.unlock(unlock).await);
         unlocked.map_err(|error| self.superseded(error))
+    }
+
+    /// The lock as a reader's, once the object says so; `written` is what went to it.
+    pub(super) fn become_reader(&self, (grant, written): Unlock) -> Result<Self, Error> {
+        let value = written.or_else(|| self.before.clone()).unwrap_or_default();
+        Self::to_read(Locked { grant, fence: self.fence, value }, &self.handle)
     }
 
     /// The error of a call that should have given the lock back.
