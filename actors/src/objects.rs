@@ -7,6 +7,7 @@ mod counter;
 mod mutex;
 mod promise;
 mod rwlock;
+mod semaphore;
 
 pub use average::{Average, AverageHandle, AverageMessages, WrongLength};
 pub use barrier::{Barrier, BarrierHandle, BarrierMessages, BarrierWaitResult};
@@ -15,3 +16,6 @@ pub use counter::{Counter, CounterHandle, CounterMessages};
 pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages};
 pub use promise::{AlreadySet, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};
 pub use rwlock::{RwLockObject, RwLockObjectHandle, RwLockObjectMessages};
+pub use semaphore::{
+    AcquireError, PERMITS_MAX, Permits, SemaphoreObject, SemaphoreObjectHandle, SemaphoreObjectMessages, TooManyPermits,
+};

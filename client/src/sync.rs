@@ -5,9 +5,13 @@ mod guard;
 mod mutex;
 mod promise;
 mod rwlock;
+mod semaphore;
 
 pub use condvar::{Condvar, WaitTimeoutResult};
-pub use greenroom_actors::objects::{AlreadySet, Barrier, BarrierHandle, BarrierWaitResult};
+pub use greenroom_actors::objects::{
+    AcquireError, AlreadySet, Barrier, BarrierHandle, BarrierWaitResult, TooManyPermits,
+};
 pub use mutex::{Mutex, MutexGuard};
 pub use promise::Promise;
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use semaphore::{Semaphore, SemaphorePermit};
