@@ -331,6 +331,29 @@ fn play_mutex(steps: Vec<MutexStep>) {
     }
 }
 
+#[test]
+fn waits_and_notifications_leave_nothing_behind() {
+    let mut bench = Bench::new();
+    let granted =
+        |bench: &mut Bench, call| bench.value::<Result<Locked, NotHeld>>(call).expect("is never refused").grant;
+    for round in 0..1_000 {
+        let name = format!("condition {round}");
+        let lock = send::<MutexObject>(&mut bench, 1, "lock", &());
+        let grant = granted(&mut bench, lock);
+        let wait = send::<MutexObject>(&mut bench, 1, "wait", &(grant, None::<Bytes>, &name));
+        if round % 2 == 0 {
+            bench.cancel::<MutexObject>(wait, "o");
+            continue;
+        }
+        send::<MutexObject>(&mut bench, 1, "notify_one", &(&name,));
+        let grant = granted(&mut bench, wait);
+        send::<MutexObject>(&mut bench, 1, "unlock", &(grant, None::<Bytes>));
+    }
+    let objects = bench.slot.objects();
+    let sizes = objects.iter().map(|(_, entry)| entry.instance().borrow().encoded_state().expect("encodes").len());
+    assert!(sizes.max().is_some_and(|bytes| bytes < 100));
+}
+
 proptest! {
     #![proptest_config(cases())]
 
