@@ -17,5 +17,5 @@ pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages};
 pub use promise::{AlreadySet, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};
 pub use rwlock::{RwLockObject, RwLockObjectHandle, RwLockObjectMessages};
 pub use semaphore::{
-    AcquireError, PERMITS_MAX, Permits, SemaphoreObject, SemaphoreObjectHandle, SemaphoreObjectMessages, TooManyPermits,
+    AcquireError, Permits, SemaphoreObject, SemaphoreObjectHandle, SemaphoreObjectMessages, TooManyPermits,
 };

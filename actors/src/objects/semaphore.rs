@@ -13,7 +13,7 @@ use crate::turn::Turn;
 use crate::waiter::Waiter;
 
 /// The most permits that a semaphore can have, those that are given out included.
-pub const PERMITS_MAX: u64 = u64::MAX >> 3;
+const PERMITS_MAX: u64 = u64::MAX >> 3;
 
 /// Permits that are given out and come back; use it through the client's `Semaphore`.
 ///

@@ -3,9 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use greenroom_actors::objects::{
-    AcquireError, PERMITS_MAX, Permits, SemaphoreObject, SemaphoreObjectHandle, TooManyPermits,
-};
+use greenroom_actors::objects::{AcquireError, Permits, SemaphoreObject, SemaphoreObjectHandle, TooManyPermits};
 use greenroom_actors::{Error, Fence, ObjectHandle, RawHandle, WaiterId};
 use greenroom_macros::twins;
 
@@ -45,11 +43,8 @@ face! {
 }
 
 impl Semaphore {
-    /// The most permits that a semaphore can have, those that are out included.
-    pub const MAX_PERMITS: usize = {
-        // What the node's limit is on a machine whose `usize` is smaller.
-        if (usize::MAX as u64) < PERMITS_MAX { usize::MAX } else { PERMITS_MAX as usize }
-    };
+    /// The most permits that a semaphore can have, those that are out included; as tokio's.
+    pub const MAX_PERMITS: usize = usize::MAX >> 3;
 
     /// The semaphore of that key, made with so many permits if it is not there; 0 is none until some are added.
     ///
