@@ -88,6 +88,43 @@ impl Instance {
         }
     }
 
+    /// Runs a hook of the type, if there is an object.
+    pub(crate) fn run_hook(
+        &mut self,
+        stamp: Stamp,
+        mut turn: Turn,
+        scratch: &mut Vec<u8>,
+        out: &mut Outcomes,
+        hook: impl FnOnce(&mut dyn Any, &mut Turn),
+    ) {
+        if self.state.is_none() {
+            return;
+        }
+        let step = self.step(stamp, &mut turn, None, scratch, out, |state, turn| {
+            hook(state, turn);
+            Ok(Ran::Parked)
+        });
+        if let Step::Done(_) = step {
+            self.emit_nested(&turn, &[], u64::MAX, out);
+        }
+    }
+
+    /// Tells the object that a call waits no more, as number `run` of what the entry sets off.
+    pub(crate) fn waiter_gone(
+        &mut self,
+        stamp: Stamp,
+        run: u32,
+        waiter: WaiterId,
+        parked: &ParkedCall,
+        scratch: &mut Vec<u8>,
+        out: &mut Outcomes,
+    ) {
+        if let Some(hook) = self.object_type.hooks.waiter_gone {
+            let turn = Turn::resumed(stamp, run, waiter, parked.call, parked.owner);
+            self.run_hook(stamp, turn, scratch, out, |state, turn| hook(state, waiter, turn));
+        }
+    }
+
     /// Undoes what a run that does not count did to the parked calls.
     fn take_back(&mut self, own: WaiterId, replies: Vec<(WaiterId, ParkedCall, Bytes)>) {
         self.parked.extend(replies.into_iter().map(|(waiter, parked, _)| (waiter, parked)));

@@ -3,6 +3,7 @@
 //! A grant is named by the id of its call, belongs to an owner that only serves its clean-up, and carries a fence.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,21 @@ pub struct Grants<T = ()> {
     held: BTreeMap<WaiterId, Grant<T>>,
 }
 
+/// What a caller gives back is not held: it was given back before, or taken away when its owner ended. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotHeld {
+    /// Names what is not held.
+    pub grant: WaiterId,
+}
+
+impl fmt::Display for NotHeld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "grant {} is not held, nothing was changed", self.grant)
+    }
+}
+
+impl std::error::Error for NotHeld {}
+
 impl<T> Default for Grants<T> {
     fn default() -> Self {
         Self { held: BTreeMap::new() }
@@ -49,11 +65,22 @@ impl<T> Grants<T> {
         self.held.remove(&grant)
     }
 
+    /// Takes the grant back from a caller who returns it.
+    ///
+    /// # Errors
+    /// When it is not held.
+    pub fn take_back(&mut self, grant: WaiterId) -> Result<Grant<T>, NotHeld> {
+        self.take(grant).ok_or(NotHeld { grant })
+    }
+
     /// Takes back all that an owner holds.
     pub fn take_all_of(&mut self, owner: Owner) -> Vec<Grant<T>> {
-        let of_owner: Vec<WaiterId> =
-            self.held.iter().filter(|(_, grant)| grant.owner == owner).map(|(&id, _)| id).collect();
-        of_owner.into_iter().filter_map(|id| self.held.remove(&id)).collect()
+        self.held_by(owner).into_iter().filter_map(|id| self.held.remove(&id)).collect()
+    }
+
+    /// The names of all that an owner holds.
+    pub fn held_by(&self, owner: Owner) -> Vec<WaiterId> {
+        self.held.iter().filter(|(_, grant)| grant.owner == owner).map(|(&id, _)| id).collect()
     }
 
     /// The grant of that name.

@@ -174,6 +174,15 @@ impl RawHandle {
         self
     }
 
+    /// The same object, which no call through this handle makes: where it is not there, a call is refused.
+    ///
+    /// That is so of types whose constructor takes arguments; others are made by any call.
+    #[must_use]
+    pub fn existing(mut self) -> Self {
+        self.construction = None;
+        self
+    }
+
     /// The object of the same type and key in another job.
     #[must_use]
     pub fn in_job(mut self, job: JobId) -> Self {
@@ -189,6 +198,11 @@ impl RawHandle {
     /// The object's type.
     pub fn object_type(&self) -> &'static ObjectType {
         self.object_type
+    }
+
+    /// Whether both name the same object, as far as handles can tell: type, key, and the job if they say one.
+    pub fn is_same_object(&self, other: &Self) -> bool {
+        self.object_type.name == other.object_type.name && self.key() == other.key() && self.job == other.job
     }
 
     /// The object, as `Type/key`.

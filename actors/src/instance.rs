@@ -3,7 +3,6 @@
 //! An instance is a deterministic state machine: equal entries give equal instances and equal outcomes on every copy.
 //! A method that panics leaves everything as it was before: see [`crate::rollback`].
 
-use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::panic::catch_unwind;
@@ -127,7 +126,9 @@ impl Instance {
         match &entry.kind {
             EntryKind::Call(call) if call.method >= SYSTEM_METHODS_FROM => self.apply_system(entry.stamp, call, out),
             EntryKind::Call(call) => self.apply_call(entry.stamp, call, scratch, out),
-            EntryKind::Cancel { call, waiter, why } => self.apply_cancel(entry.stamp, *call, *waiter, *why, out),
+            EntryKind::Cancel { call, waiter, why } => {
+                self.apply_cancel(entry.stamp, (*call, *waiter), *why, scratch, out);
+            }
             EntryKind::TakeBack { call, grant, method, granted } => {
                 let name = self.object_type.methods.get(usize::from(*method)).map(|method| method.name);
                 let turn = Turn::taking_back(entry.stamp, *call, name.zip(granted.clone()));
@@ -271,46 +272,37 @@ impl Instance {
         }
     }
 
-    fn apply_cancel(&mut self, stamp: Stamp, call: CallId, waiter: WaiterId, why: GiveUp, out: &mut Outcomes) {
+    fn apply_cancel(
+        &mut self,
+        stamp: Stamp,
+        (call, waiter): (CallId, WaiterId),
+        why: GiveUp,
+        scratch: &mut Vec<u8>,
+        out: &mut Outcomes,
+    ) {
         let Some(parked) = self.parked.remove(&waiter) else { return };
         let fault = match why {
             GiveUp::TimedOut => Fault::TimedOut,
             GiveUp::Cancelled => Fault::Cancelled,
         };
         out.answers.push((call, Answer { applied: self.has_run(&parked), index: stamp.index, result: Err(fault) }));
+        self.waiter_gone(stamp, 0, waiter, &parked, scratch, out);
     }
 
     fn apply_owner_gone(&mut self, stamp: Stamp, owner: Owner, scratch: &mut Vec<u8>, out: &mut Outcomes) {
-        let (gone, left) = std::mem::take(&mut self.parked).into_iter().partition(|(_, parked)| parked.owner == owner);
+        let (gone, left): (ParkedCalls, _) =
+            std::mem::take(&mut self.parked).into_iter().partition(|(_, parked)| parked.owner == owner);
         self.parked = left;
-        for (_, parked) in ParkedCalls::into_iter(gone) {
-            let applied = self.has_run(&parked);
+        for parked in gone.values() {
+            let applied = self.has_run(parked);
             out.answers.push((parked.call, Answer { applied, index: stamp.index, result: Err(Fault::Cancelled) }));
+        }
+        for (run, (waiter, parked)) in (1..).zip(&gone) {
+            self.waiter_gone(stamp, run, *waiter, parked, scratch, out);
         }
         if let Some(hook) = self.object_type.hooks.owner_gone {
             let turn = Turn::new(stamp, CallId::default(), owner);
             self.run_hook(stamp, turn, scratch, out, |state, turn| hook(state, owner, turn));
-        }
-    }
-
-    /// Runs a hook of the type, if there is an object.
-    fn run_hook(
-        &mut self,
-        stamp: Stamp,
-        mut turn: Turn,
-        scratch: &mut Vec<u8>,
-        out: &mut Outcomes,
-        hook: impl FnOnce(&mut dyn Any, &mut Turn),
-    ) {
-        if self.state.is_none() {
-            return;
-        }
-        let step = self.step(stamp, &mut turn, None, scratch, out, |state, turn| {
-            hook(state, turn);
-            Ok(Ran::Parked)
-        });
-        if let Step::Done(_) = step {
-            self.emit_nested(&turn, &[], u64::MAX, out);
         }
     }
 

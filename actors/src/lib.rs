@@ -33,7 +33,7 @@ pub mod wire;
 
 pub use entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
 pub use error::{Erased, Error, Fault, MethodError, Refusal, ReplyBody};
-pub use grants::{Grant, Grants, WaitQueue};
+pub use grants::{Grant, Grants, NotHeld, WaitQueue};
 pub use handle::{
     Caller, Construction, DefaultCaller, KeyText, OutgoingCall, RawHandle, ReplyFuture, SYSTEM_METHODS_FROM, system,
 };

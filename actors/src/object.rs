@@ -195,6 +195,8 @@ pub struct Hooks {
     pub grant_cancelled: Option<fn(&mut dyn Any, WaiterId, &mut Turn)>,
     /// An owner ended: release what it holds.
     pub owner_gone: Option<fn(&mut dyn Any, Owner, &mut Turn)>,
+    /// A caller that waited gave up, or its owner ended: who waits behind it may be next.
+    pub waiter_gone: Option<fn(&mut dyn Any, WaiterId, &mut Turn)>,
     /// What the object has given out, for people.
     pub holders: Option<fn(&dyn Any) -> Vec<Holder>>,
     /// The state for people, where the encoded one says little.

@@ -190,6 +190,11 @@ impl Permits {
         let Self::Free(free) = self;
         *free += 1;
     }
+
+    fn waiter_gone(&mut self, _waiter: WaiterId) {
+        let Self::Free(free) = self;
+        *free = 0;
+    }
 }
 
 fn turn() -> Turn {
@@ -392,6 +397,9 @@ fn hooks_reach_the_object() {
     let mut permits = Permits::Free(1);
     grant_cancelled(&mut permits, WaiterId(3), &mut turn());
     assert_eq!(permits.free(), 2);
+    let waiter_gone = Permits::TYPE.hooks.waiter_gone.expect("the type has this hook");
+    waiter_gone(&mut permits, WaiterId(3), &mut turn());
+    assert_eq!(permits.free(), 0);
 
     let owner_gone = Account::TYPE.hooks.owner_gone.expect("the type has this hook");
     let mut account = Account { balance: 1, log: HITS.clone(), last: None };

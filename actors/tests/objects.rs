@@ -8,9 +8,8 @@ use bytes::Bytes;
 use common::{Bench, Request};
 use greenroom::objects::{
     AlreadySet, Average, Barrier, BarrierWaitResult, CellObject, Counter, Locked, MutexObject, PromiseObject,
-    Superseded,
 };
-use greenroom::{CallId, Fault, Fence, Refusal};
+use greenroom::{CallId, Fault, NotHeld, Refusal, WaiterId};
 
 const BARRIER: (u32,) = (3,);
 
@@ -26,9 +25,14 @@ fn mutex() -> Request<'static> {
     Request::made_with("m", &(9_u64, Bytes::from_static(b"zero")))
 }
 
-fn unlock(bench: &mut Bench, fence: Fence, changed: Option<&'static [u8]>) -> Result<(), Superseded> {
+/// What a call of `lock` was granted.
+fn locked(bench: &mut Bench, call: CallId) -> Locked {
+    bench.value::<Result<Locked, NotHeld>>(call).expect("is never refused")
+}
+
+fn unlock(bench: &mut Bench, grant: WaiterId, changed: Option<&'static [u8]>) -> Result<(), NotHeld> {
     let changed = changed.map(Bytes::from_static);
-    let call = bench.send::<MutexObject, _>(&mutex(), "unlock", &(fence, changed));
+    let call = bench.send::<MutexObject, _>(&mutex(), "unlock", &(grant, changed));
     bench.value(call)
 }
 
@@ -108,43 +112,43 @@ fn a_barrier_of_nobody_or_of_another_number_is_refused() {
 fn a_mutex_goes_from_caller_to_caller_in_order() {
     let mut bench = Bench::new();
     let calls: Vec<CallId> = (1..=3).map(|session| lock(&mut bench, session)).collect();
-    let first: Locked = bench.value(calls[0]);
+    let first = locked(&mut bench, calls[0]);
     assert_eq!(first.value, "zero");
     assert!(bench.answer(calls[1]).is_none());
-    assert_eq!(unlock(&mut bench, first.fence, Some(b"one")), Ok(()));
-    let second: Locked = bench.value(calls[1]);
+    assert_eq!(unlock(&mut bench, first.grant, Some(b"one")), Ok(()));
+    let second = locked(&mut bench, calls[1]);
     assert_eq!(second.value, "one");
     assert!(second.fence > first.fence);
     assert!(bench.answer(calls[2]).is_none());
-    assert_eq!(unlock(&mut bench, second.fence, None), Ok(()));
-    assert_eq!(bench.value::<Locked>(calls[2]).value, "one");
+    assert_eq!(unlock(&mut bench, second.grant, None), Ok(()));
+    assert_eq!(locked(&mut bench, calls[2]).value, "one");
 }
 
 #[test]
 fn a_dead_owner_loses_the_lock_and_its_copy() {
     let mut bench = Bench::new();
     let dead = lock(&mut bench, 1);
-    let held: Locked = bench.value(dead);
+    let held = locked(&mut bench, dead);
     let next = lock(&mut bench, 2);
     bench.end_session(1);
-    let second: Locked = bench.value(next);
+    let second = locked(&mut bench, next);
     assert_eq!(second.value, "zero", "the dead owner's copy is discarded");
-    assert_eq!(unlock(&mut bench, held.fence, Some(b"late")), Err(Superseded { fence: held.fence }));
-    assert_eq!(unlock(&mut bench, second.fence, Some(b"two")), Ok(()));
+    assert_eq!(unlock(&mut bench, held.grant, Some(b"late")), Err(NotHeld { grant: held.grant }));
+    assert_eq!(unlock(&mut bench, second.grant, Some(b"two")), Ok(()));
 }
 
 #[test]
 fn a_caller_that_gave_up_never_holds_the_lock() {
     let mut bench = Bench::new();
     let first = lock(&mut bench, 1);
-    let fence = bench.value::<Locked>(first).fence;
+    let grant = locked(&mut bench, first).grant;
     let hasty = bench.send::<MutexObject, ()>(&mutex().by(2).until(1_500), "lock", &());
     let cancelled = lock(&mut bench, 3);
     bench.advance(1_500);
     bench.cancel::<MutexObject>(cancelled, "m");
     assert_eq!(bench.fault(hasty), Fault::TimedOut);
     assert_eq!(bench.fault(cancelled), Fault::Cancelled);
-    assert_eq!(unlock(&mut bench, fence, None), Ok(()));
+    assert_eq!(unlock(&mut bench, grant, None), Ok(()));
     let try_lock = bench.send::<MutexObject, ()>(&mutex().by(4), "try_lock", &());
     assert!(bench.value::<Option<Locked>>(try_lock).is_some(), "nobody has the lock");
 }
@@ -154,7 +158,7 @@ fn a_cancel_that_comes_after_the_grant_gives_the_lock_back() {
     let mut bench = Bench::new();
     let granted = lock(&mut bench, 1);
     let next = lock(&mut bench, 2);
-    bench.value::<Locked>(granted);
+    locked(&mut bench, granted);
     bench.cancel::<MutexObject>(granted, "m");
     assert!(bench.answer(next).is_some_and(|answer| answer.result.is_ok()));
 }
@@ -163,9 +167,9 @@ fn a_cancel_that_comes_after_the_grant_gives_the_lock_back() {
 fn a_cancel_that_comes_after_a_grant_that_had_to_wait_gives_the_lock_back() {
     let mut bench = Bench::new();
     let (first, second, third) = (lock(&mut bench, 1), lock(&mut bench, 2), lock(&mut bench, 3));
-    let fence = bench.value::<Locked>(first).fence;
-    assert_eq!(unlock(&mut bench, fence, None), Ok(()));
-    bench.value::<Locked>(second);
+    let grant = locked(&mut bench, first).grant;
+    assert_eq!(unlock(&mut bench, grant, None), Ok(()));
+    locked(&mut bench, second);
     bench.cancel::<MutexObject>(second, "m");
     assert!(bench.answer(third).is_some_and(|answer| answer.result.is_ok()));
 }
@@ -175,7 +179,7 @@ fn callers_that_gave_up_leave_nothing_behind() {
     let mut bench = Bench::new();
     let promise = Request::made_with("p", &(1_u64,));
     let holder = lock(&mut bench, 1);
-    bench.value::<Locked>(holder);
+    locked(&mut bench, holder);
     for call in 0..1_000 {
         let wait = bench.send::<PromiseObject, ()>(&promise, "get", &());
         bench.cancel::<PromiseObject>(wait, "p");

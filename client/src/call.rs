@@ -301,6 +301,10 @@ impl Call {
             Refusal::WrongPlace | Refusal::Stopping | Refusal::Unavailable(_) => Next::Again(refusal.to_string()),
             // Only the retry of a call can be stale: the first try was applied, and its reply is gone.
             Refusal::Stale | Refusal::SessionEnded if self.in_doubt => Next::Lost(self.unknown(refusal.to_string())),
+            // Its time was over before it could begin to wait: to its caller that is the same.
+            Refusal::Expired if self.outgoing.parks => {
+                Next::Return(Err(Error::TimedOut { object: self.outgoing.object() }))
+            }
             Refusal::Shape { node, .. } => {
                 let caller = self.outgoing.object_type.shape().to_owned();
                 Next::Return(Err(refused(&self.outgoing, Refusal::Shape { caller, node })))

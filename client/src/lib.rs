@@ -26,8 +26,8 @@ pub use greenroom_actors::combine::{Combine, CombineError, Number};
 pub use greenroom_actors::expand;
 pub use greenroom_actors::objects::{Average, AverageHandle, Counter, CounterHandle, WrongLength};
 pub use greenroom_actors::{
-    Access, CallId, Caller, Erased, Error, Fence, Grant, Grants, Handle, Holder, JobId, Message, Object, ObjectHandle,
-    Owner, RawHandle, Refusal, Turn, WaitQueue, Waiter, WaiterId,
+    Access, CallId, Caller, Erased, Error, Fence, Grant, Grants, Handle, Holder, JobId, Message, NotHeld, Object,
+    ObjectHandle, Owner, RawHandle, Refusal, Turn, WaitQueue, Waiter, WaiterId,
 };
 pub use greenroom_macros::{combine, main, object};
 pub use process::{client, shutdown};

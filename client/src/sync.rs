@@ -1,8 +1,17 @@
 //! Synchronization in the shape of `std::sync`: the same names, an object's key more, and a `Result` for the network.
 
+mod condvar;
+mod guard;
 mod mutex;
 mod promise;
+mod rwlock;
+mod semaphore;
 
-pub use greenroom_actors::objects::{AlreadySet, Barrier, BarrierHandle, BarrierWaitResult};
+pub use condvar::{Condvar, WaitTimeoutResult};
+pub use greenroom_actors::objects::{
+    AcquireError, AlreadySet, Barrier, BarrierHandle, BarrierWaitResult, TooManyPermits,
+};
 pub use mutex::{Mutex, MutexGuard};
 pub use promise::Promise;
+pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use semaphore::{Semaphore, SemaphorePermit};

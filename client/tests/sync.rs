@@ -146,6 +146,22 @@ fn a_lock_that_is_waited_for_in_vain_times_out_and_leaves_the_queue() {
     assert!(!mutex(&other, "m", 0_u64).is_locked().expect("asks"), "nobody was left in the queue");
 }
 
+#[test]
+fn a_wait_that_comes_after_its_time_has_timed_out() {
+    const TRIES: usize = 100;
+    let served = Served::start();
+    let held = mutex(&served.client(), "m", 0_u64).lock().expect("locks");
+    let other = mutex(&served.client(), "m", 0_u64);
+    assert!(other.is_locked().expect("connects"));
+    for _ in 0..TRIES {
+        // Most come to the node in a later millisecond than they were made.
+        let late = other.lock_timeout(Duration::ZERO).map(drop);
+        assert_eq!(late, Err(Error::TimedOut { object: "Mutex/m".to_owned() }));
+    }
+    held.unlock().expect("unlocks");
+    assert!(!other.is_locked().expect("asks"));
+}
+
 #[tokio::test]
 async fn dropping_the_future_of_a_lock_leaves_the_queue() {
     let node = embedded(|_| {});

@@ -9,7 +9,8 @@ use crate::method;
 use crate::signature::{self, Parameters};
 
 /// The names that make a private method a hook, each with the type of its argument.
-pub(crate) const NAMES: [(&str, &str); 2] = [("grant_cancelled", "WaiterId"), ("owner_gone", "Owner")];
+pub(crate) const NAMES: [(&str, &str); 3] =
+    [("grant_cancelled", "WaiterId"), ("owner_gone", "Owner"), ("waiter_gone", "WaiterId")];
 /// The names that make a private method one that says something to people, each with what it returns.
 pub(crate) const TELLING: [(&str, &str); 2] = [("holders", "Vec<Holder>"), ("summary", "serde_json::Value")];
 

@@ -34,6 +34,8 @@ use syn::{Error, Item, parse_macro_input};
 /// - A private `fn then_…(&mut self, reply: Result<A, Error>, …)` receives the reply of a `turn.call`.
 /// - A private `fn grant_cancelled(&mut self, grant: WaiterId)` or `fn owner_gone(&mut self, owner: Owner)` is called when
 ///   a caller gave up after it was granted something, or ended.
+/// - A private `fn waiter_gone(&mut self, waiter: WaiterId)` is called when a caller gave up while it waited, or ended: who
+///   waits behind it may be next.
 /// - A private `fn holders(&self) -> Vec<Holder>` says what the object has given out, and `fn summary(&self) ->
 ///   serde_json::Value` what its state is, for people who ask by `greenroom describe`.
 #[proc_macro_attribute]

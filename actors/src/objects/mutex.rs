@@ -1,132 +1,198 @@
-//! The object behind `Mutex<T>`: a value that one owner at a time may change.
+//! The object behind `Mutex<T>` and its conditions: a value that one owner at a time may change.
 
-use std::collections::VecDeque;
-use std::fmt;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use crate::grants::{Grants, NotHeld, WaitQueue};
 use crate::ids::{Fence, Owner, WaiterId};
+use crate::object::Holder;
 use crate::turn::Turn;
 use crate::waiter::Waiter;
 
-/// A value of any type behind a lock, encoded by its clients; use it through the client's `Mutex<T>`.
+/// A value of any type behind a lock, encoded by its clients; use it through the client's `Mutex<T>` and `Condvar<T>`.
 ///
-/// The lock is fair: callers get it in the order of their arrival.
+/// The lock is fair: callers get it in the order of their arrival, and a caller that is notified arrives when it is.
+/// The conditions are part of the lock, because giving it up and beginning to wait must be one turn.
 #[object(name = "Mutex")]
 #[derive(Debug, Serialize, Deserialize)]
 pub struct MutexObject {
     /// The fingerprint of the value's type.
     shape: u64,
     value: Bytes,
-    holder: Option<Holder>,
-    queue: VecDeque<Waiter<Locked>>,
+    /// The lock, while somebody has it. It is free only if nobody waits for it.
+    lock: Grants,
+    queue: WaitQueue<Result<Locked, NotHeld>>,
+    /// Who waits for a notification; conditions for which nobody waits are not kept.
+    conditions: BTreeMap<String, WaitQueue<Result<Locked, NotHeld>>>,
+    /// The calls that a `notify_one` of that condition woke, until they have given up the lock that they got with it.
+    notified: BTreeMap<WaiterId, String>,
 }
 
-/// Who has the lock.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Holder {
-    grant: WaiterId,
-    owner: Owner,
-    fence: Fence,
-}
-
-/// The lock, with the value under it.
+/// A lock, with the value under it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Locked {
-    /// Names this holding of the lock; it grows with each.
+    /// Names this holding of the lock, for giving it back.
+    pub grant: WaiterId,
+    /// Grows with each holding of the lock.
     pub fence: Fence,
     /// The value, encoded.
     pub value: Bytes,
 }
 
-/// The lock was taken away from its holder, whose copy of the value is void.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Superseded {
-    /// The fence of the void holding.
-    pub fence: Fence,
-}
-
-impl fmt::Display for Superseded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "holding {} of the lock has ended", self.fence)
-    }
-}
-
-impl std::error::Error for Superseded {}
-
 #[object]
 impl MutexObject {
     /// A lock over a value of the type with that fingerprint.
     pub fn new(shape: u64, value: Bytes) -> Self {
-        Self { shape, value, holder: None, queue: VecDeque::new() }
+        Self {
+            shape,
+            value,
+            lock: Grants::default(),
+            queue: WaitQueue::default(),
+            conditions: BTreeMap::new(),
+            notified: BTreeMap::new(),
+        }
     }
 
-    /// Waits for the lock, and brings the value.
-    pub fn lock(&mut self, waiter: Waiter<Locked>, turn: &mut Turn) {
-        // Who gave up meanwhile is forgotten, at a cost that stays in proportion.
-        if self.queue.len().is_power_of_two() {
-            self.queue.retain(Waiter::is_live);
-        }
-        self.queue.push_back(waiter);
+    /// Waits for the lock, and brings the value. It is never refused: the reply is shared with `wait`.
+    pub fn lock(&mut self, waiter: Waiter<Result<Locked, NotHeld>>, turn: &mut Turn) {
+        self.queue.push(waiter, ());
         self.hand_over(turn);
     }
 
     /// The lock with the value, if nobody has or awaits it.
     pub fn try_lock(&mut self, turn: &mut Turn) -> Option<Locked> {
-        if self.holder.is_some() {
-            return None;
-        }
-        let fence = turn.fence();
-        self.holder = Some(Holder { grant: turn.grant(), owner: turn.owner(), fence });
-        Some(Locked { fence, value: self.value.clone() })
+        self.lock.is_empty().then(|| self.grant(turn.grant(), turn.owner(), turn))
     }
 
     /// Gives the lock back, with the value if it was changed.
-    pub fn unlock(&mut self, fence: Fence, changed: Option<Bytes>, turn: &mut Turn) -> Result<(), Superseded> {
-        if self.holder.as_ref().is_none_or(|holder| holder.fence != fence) {
-            return Err(Superseded { fence });
-        }
-        if let Some(value) = changed {
-            self.value = value;
-        }
-        self.holder = None;
+    pub fn unlock(&mut self, grant: WaiterId, changed: Option<Bytes>, turn: &mut Turn) -> Result<(), NotHeld> {
+        self.give_up(grant, changed)?;
         self.hand_over(turn);
         Ok(())
     }
 
-    /// Whether somebody has the lock.
-    pub fn is_locked(&self) -> bool {
-        self.holder.is_some()
+    /// Gives the lock back as `unlock` does, waits for a notification of the condition, and then for the lock.
+    pub fn wait(
+        &mut self,
+        grant: WaiterId,
+        changed: Option<Bytes>,
+        condition: String,
+        waiter: Waiter<Result<Locked, NotHeld>>,
+        turn: &mut Turn,
+    ) {
+        if let Err(error) = self.give_up(grant, changed) {
+            return waiter.reply(Err(error));
+        }
+        if !self.conditions.contains_key(&condition) && self.conditions.len().is_power_of_two() {
+            // Those whose waiters all gave up are forgotten, at a cost that stays in proportion.
+            self.conditions.retain(|_, waiting| !waiting.is_empty());
+        }
+        self.conditions.entry(condition).or_default().push(waiter, ());
+        self.hand_over(turn);
     }
 
-    /// Gives the lock to the first who still waits for it.
+    /// Sends the first who waits for the condition to the end of the lock's queue.
+    pub fn notify_one(&mut self, condition: String, turn: &mut Turn) {
+        self.wake_one(condition);
+        self.hand_over(turn);
+    }
+
+    /// Sends all who wait for the condition to the end of the lock's queue, in their order.
+    pub fn notify_all(&mut self, condition: String, turn: &mut Turn) {
+        for (waiter, ()) in self.conditions.remove(&condition).unwrap_or_default().drain() {
+            self.queue.push(waiter, ());
+        }
+        self.hand_over(turn);
+    }
+
+    /// Whether somebody has the lock.
+    pub fn is_locked(&self) -> bool {
+        !self.lock.is_empty()
+    }
+
+    fn grant(&mut self, grant: WaiterId, owner: Owner, turn: &Turn) -> Locked {
+        Locked { grant, fence: self.lock.give(grant, owner, (), turn), value: self.value.clone() }
+    }
+
+    /// Gives the lock, if it is free, to the first who still waits for it.
     fn hand_over(&mut self, turn: &Turn) {
-        while self.holder.is_none()
-            && let Some(waiter) = self.queue.pop_front()
+        if self.lock.is_empty()
+            && let Some((waiter, owner, ())) = self.queue.pop()
         {
-            if let Some(owner) = waiter.owner() {
-                let fence = turn.fence();
-                self.holder = Some(Holder { grant: waiter.id(), owner, fence });
-                waiter.reply(Locked { fence, value: self.value.clone() });
-            }
+            let locked = self.grant(waiter.id(), owner, turn);
+            waiter.reply(Ok(locked));
+        }
+    }
+
+    /// The holder is done with the lock, and with the notification that woke it, if one did.
+    fn give_up(&mut self, grant: WaiterId, changed: Option<Bytes>) -> Result<(), NotHeld> {
+        self.lock.take_back(grant)?;
+        self.notified.remove(&grant);
+        if let Some(value) = changed {
+            self.value = value;
+        }
+        Ok(())
+    }
+
+    fn wake_one(&mut self, condition: String) {
+        let Some(waiting) = self.conditions.get_mut(&condition) else { return };
+        let first = waiting.pop();
+        if waiting.first().is_none() {
+            self.conditions.remove(&condition);
+        }
+        if let Some((waiter, ..)) = first {
+            self.notified.insert(waiter.id(), condition);
+            self.queue.push(waiter, ());
+        }
+    }
+
+    /// Nothing came of the call: if a notification woke it, another who waits for the condition gets it.
+    fn pass_on(&mut self, call: WaiterId) {
+        if let Some(condition) = self.notified.remove(&call) {
+            self.wake_one(condition);
+        }
+    }
+
+    /// The holder's copy of the value is void, and the lock is free.
+    fn take_away(&mut self, grant: WaiterId, turn: &Turn) {
+        if self.lock.take(grant).is_some() {
+            self.pass_on(grant);
+            self.hand_over(turn);
         }
     }
 
     /// The caller gave up after the lock was given to it: nobody would give it back.
     fn grant_cancelled(&mut self, grant: WaiterId, turn: &mut Turn) {
-        if self.holder.as_ref().is_some_and(|holder| holder.grant == grant) {
-            self.holder = None;
-            self.hand_over(turn);
+        self.take_away(grant, turn);
+    }
+
+    /// An owner has ended.
+    fn owner_gone(&mut self, owner: Owner, turn: &mut Turn) {
+        for grant in self.lock.held_by(owner) {
+            self.take_away(grant, turn);
         }
     }
 
-    /// An owner has ended: its copy of the value is void, and the lock is free.
-    fn owner_gone(&mut self, owner: Owner, turn: &mut Turn) {
-        if self.holder.as_ref().is_some_and(|holder| holder.owner == owner) {
-            self.holder = None;
-        }
-        self.hand_over(turn);
+    /// A caller gave up while it waited, maybe after it was notified.
+    fn waiter_gone(&mut self, waiter: WaiterId) {
+        self.pass_on(waiter);
+    }
+
+    fn holders(&self) -> Vec<Holder> {
+        self.lock.holders(|()| "lock".to_owned())
+    }
+
+    fn summary(&self) -> serde_json::Value {
+        let conditions = self.conditions.iter().map(|(name, waiting)| (name.clone(), waiting.len().into()));
+        json!({
+            "value_bytes": self.value.len(),
+            "locked": self.is_locked(),
+            "waiting": self.queue.len(),
+            "conditions": conditions.collect::<serde_json::Map<_, _>>(),
+        })
     }
 }

@@ -1,39 +1,48 @@
 //! `Mutex<T>`: a value that one caller at a time may change.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use greenroom_actors::objects::{Locked, MutexObject, MutexObjectHandle, Superseded};
-use greenroom_actors::{Caller, Error, Fence, ObjectHandle};
+use greenroom_actors::objects::{Locked, MutexObject, MutexObjectHandle};
+use greenroom_actors::{Error, Fence, RawHandle};
+use greenroom_macros::twins;
 
-use crate::value::{Value, decode, encode, encode_initial, shape};
+use super::Condvar;
+use super::guard::Held;
+use crate::face::face;
+use crate::value::{Value, encode_initial, shape};
 
-/// A value behind a lock, for threads on any number of machines; fair, in the order of arrival.
-///
-/// `lock` brings the value with the lock: one round trip, and the value once. The guard works on that local copy;
-/// [`unlock`](MutexGuard::unlock) sends it back if it was changed: one round trip more. Dropping the guard does the same
-/// without waiting, as best it can: errors go unseen. A waiting caller costs no thread at the node.
-///
-/// If the owner dies, or its session ends, its copy is discarded and the next caller gets the lock. A guard that comes to
-/// unlock after that is told [`Error::Superseded`]: nothing of it was applied. There is no poisoning: a guard that is
-/// dropped by a panic gives the lock back without its changes.
-///
-/// ```no_run
-/// use greenroom::sync::Mutex;
-///
-/// let log = Mutex::named("log", Vec::<String>::new());
-/// let mut guard = log.lock()?;
-/// guard.push("hello".to_owned());
-/// guard.unlock()?;
-/// # Ok::<(), greenroom::Error>(())
-/// ```
-pub struct Mutex<T> {
-    object: MutexObjectHandle,
-    value: PhantomData<fn() -> T>,
+face! {
+    /// A value behind a lock, for threads on any number of machines; fair, in the order of arrival.
+    ///
+    /// **It guarantees** that one guard at a time can write the value back, and that each sees what the one before wrote.
+    /// Callers get the lock in the order of their arrival, and `try_lock` does not overtake those who wait. A caller that
+    /// times out, is cancelled or ends has left the queue, or the lock that it was given meanwhile goes to the next.
+    ///
+    /// **It costs** one round trip and the value once to lock, one round trip to unlock, and the value once more if it was
+    /// changed. Dropping the guard does the same without waiting, as best it can: errors go unseen. Who waits costs no
+    /// thread, no connection and no polling. A value has at most 32 MiB, encoded.
+    ///
+    /// **It differs from `std::sync::Mutex`**: the guard works on a local copy, which goes back when the guard does. If the
+    /// owner ends (its session is closed, or nothing is heard of its process for the grace period), its copy is discarded,
+    /// the next caller gets the lock with the old value, and [`unlock`](MutexGuard::unlock) tells the late owner
+    /// [`Error::Superseded`]: nothing of it was applied. So there is no poisoning: a guard that is dropped by a panic gives
+    /// the lock back without its changes. As in `std`, who locks again what it holds waits for itself.
+    ///
+    /// **Bad input**: an initial value of another type, or another one, than the lock was made with is refused
+    /// (`DifferentArguments`); bytes that do not decode as `T` are [`Error::Reply`], and the lock goes back.
+    ///
+    /// ```no_run
+    /// use greenroom::sync::Mutex;
+    ///
+    /// let log = Mutex::named("log", Vec::<String>::new());
+    /// let mut guard = log.lock()?;
+    /// guard.push("hello".to_owned());
+    /// guard.unlock()?;
+    /// # Ok::<(), greenroom::Error>(())
+    /// ```
+    pub struct Mutex<T>(MutexObject);
 }
 
 impl<T: Value> Mutex<T> {
@@ -44,164 +53,84 @@ impl<T: Value> Mutex<T> {
     /// # Panics
     /// When `initial` cannot be encoded.
     pub fn named(key: impl Into<String>, initial: T) -> Self {
-        Self { object: MutexObject::named(key, shape::<T>(), encode_initial(&initial)), value: PhantomData }
+        Self::of(MutexObject::named(key, shape::<T>(), encode_initial(&initial)))
     }
 
-    /// The same lock, reached through `caller`.
-    #[must_use]
-    pub fn through(&self, caller: Arc<dyn Caller>) -> Self {
-        Self { object: self.object.through(caller), value: PhantomData }
-    }
-
-    /// Waits for the lock, and brings the value.
+    /// The condition of that name, for which holders of this lock wait: `mutex.condvar("not_empty")`.
     ///
-    /// # Errors
-    /// As every call's.
-    pub fn lock(&self) -> Result<MutexGuard<T>, Error> {
-        self.guard(self.object.lock()?)
+    /// It needs no making: a condition is there as soon as somebody waits for it.
+    pub fn condvar(&self, name: impl Into<String>) -> Condvar<T> {
+        Condvar::of(self.clone(), name.into())
     }
 
+    pub(super) fn handle(&self) -> &MutexObjectHandle {
+        &self.handle
+    }
+
+    pub(super) fn guard(&self, locked: Locked) -> Result<MutexGuard<T>, Error> {
+        Held::to_write(locked, &self.handle).map(MutexGuard)
+    }
+}
+
+#[twins]
+impl<T: Value> Mutex<T> {
     /// Waits for the lock, and brings the value. Dropping the future leaves the queue, or gives the lock back.
     ///
     /// # Errors
     /// As every call's.
-    pub async fn lock_async(&self) -> Result<MutexGuard<T>, Error> {
-        self.guard(self.object.lock_async().await?)
+    pub async fn lock(&self) -> Result<MutexGuard<T>, Error> {
+        self.guard(self.handle.lock_async().await?)
     }
 
     /// Waits for the lock at most that long.
     ///
     /// # Errors
-    /// [`Error::TimedOut`] when others had it for all that time: the caller has left the queue.
-    pub fn lock_timeout(&self, timeout: Duration) -> Result<MutexGuard<T>, Error> {
-        self.guard(self.object.with_timeout(timeout).lock()?)
-    }
-
-    /// Waits for the lock at most that long.
-    ///
-    /// # Errors
-    /// As [`lock_timeout`](Self::lock_timeout).
-    pub async fn lock_timeout_async(&self, timeout: Duration) -> Result<MutexGuard<T>, Error> {
-        self.guard(self.object.with_timeout(timeout).lock_async().await?)
+    /// [`Error::TimedOut`] when others had it for all that time: the caller has left the queue. And as every call's.
+    pub async fn lock_timeout(&self, timeout: Duration) -> Result<MutexGuard<T>, Error> {
+        self.guard(self.handle.with_timeout(timeout).lock_async().await?)
     }
 
     /// The lock, if nobody has it.
     ///
     /// # Errors
     /// As every call's.
-    pub fn try_lock(&self) -> Result<Option<MutexGuard<T>>, Error> {
-        self.object.try_lock()?.map(|locked| self.guard(locked)).transpose()
-    }
-
-    /// The lock, if nobody has it.
-    ///
-    /// # Errors
-    /// As every call's.
-    pub async fn try_lock_async(&self) -> Result<Option<MutexGuard<T>>, Error> {
-        self.object.try_lock_async().await?.map(|locked| self.guard(locked)).transpose()
+    pub async fn try_lock(&self) -> Result<Option<MutexGuard<T>>, Error> {
+        self.handle.try_lock_async().await?.map(|locked| self.guard(locked)).transpose()
     }
 
     /// Whether somebody has the lock; it may have changed when the answer arrives.
     ///
     /// # Errors
     /// As every call's.
-    pub fn is_locked(&self) -> Result<bool, Error> {
-        self.object.is_locked()
-    }
-
-    fn guard(&self, locked: Locked) -> Result<MutexGuard<T>, Error> {
-        let lock = Held { object: self.object.clone(), fence: locked.fence };
-        match decode(&locked.value, self.object.raw()) {
-            Ok(value) => Ok(MutexGuard { value, before: locked.value, lock: Some(lock) }),
-            Err(error) => {
-                lock.release(None);
-                Err(error)
-            }
-        }
+    pub async fn is_locked(&self) -> Result<bool, Error> {
+        self.handle.is_locked_async().await
     }
 }
 
-/// A lock that is held.
-struct Held {
-    object: MutexObjectHandle,
-    fence: Fence,
-}
-
-impl Held {
-    /// Gives the lock back without waiting for an answer.
-    fn release(self, changed: Option<Bytes>) {
-        self.object.raw().cast("unlock", &(self.fence, changed));
-    }
-}
-
-/// A lock that is being given back.
-struct Unlocking(Option<(Held, Option<Bytes>)>);
-
-impl Drop for Unlocking {
-    fn drop(&mut self) {
-        if let Some((lock, changed)) = self.0.take() {
-            lock.release(changed);
-        }
-    }
-}
-
-/// The lock, and a local copy of the value under it.
+/// The lock, and a local copy of the value under it; see [`Mutex`].
 #[must_use = "the lock is given back when the guard is dropped"]
-pub struct MutexGuard<T: Value> {
-    value: T,
-    /// The value as it came, encoded.
-    before: Bytes,
-    /// `None` once it has been given back.
-    lock: Option<Held>,
-}
+pub struct MutexGuard<T: Value>(pub(super) Held<T, MutexObjectHandle>);
 
 impl<T: Value> MutexGuard<T> {
     /// The fence of this holding of the lock: it grows with each, so that what it protects can refuse an older holder.
     pub fn fence(&self) -> Fence {
-        self.lock.as_ref().map_or(Fence(0), |lock| lock.fence)
+        self.0.fence
     }
 
-    /// Sends the value back, if it was changed, and gives the lock back.
-    ///
-    /// # Errors
-    /// [`Error::Superseded`] when the lock had been taken away: nothing was applied. And as every call's.
-    pub fn unlock(mut self) -> Result<(), Error> {
-        let Some((object, fence, changed)) = self.take()? else { return Ok(()) };
-        let name = object.raw().name();
-        object.unlock(fence, changed).map_err(|error| superseded(error, name))
-    }
-
-    /// Sends the value back, if it was changed, and gives the lock back.
-    ///
-    /// # Errors
-    /// As [`unlock`](Self::unlock).
-    pub async fn unlock_async(mut self) -> Result<(), Error> {
-        let Some((object, fence, changed)) = self.take()? else { return Ok(()) };
-        let name = object.raw().name();
-        let unlock = object.unlock_async(fence, changed.clone());
-        // If the future is dropped before the answer, the lock is given back all the same; a second time does no harm.
-        let mut unlocking = Unlocking(Some((Held { object, fence }, changed)));
-        let unlocked = unlock.await;
-        unlocking.0 = None;
-        unlocked.map_err(|error| superseded(error, name))
-    }
-
-    fn take(&mut self) -> Result<Option<(MutexObjectHandle, Fence, Option<Bytes>)>, Error> {
-        let Some(lock) = self.lock.as_ref() else { return Ok(None) };
-        let changed = self.changed(lock)?;
-        Ok(self.lock.take().map(|lock| (lock.object, lock.fence, changed)))
-    }
-
-    fn changed(&self, lock: &Held) -> Result<Option<Bytes>, Error> {
-        let now = encode(&self.value, lock.object.raw())?;
-        Ok((now != self.before).then_some(now))
+    fn object(&self) -> &RawHandle {
+        self.0.object()
     }
 }
 
-fn superseded(error: Error<Superseded>, object: String) -> Error {
-    match error {
-        Error::Method(Superseded { fence }) => Error::Superseded { object, fence },
-        other => other.into(),
+#[twins]
+impl<T: Value> MutexGuard<T> {
+    /// Sends the value back, if it was changed, and gives the lock back: one round trip.
+    ///
+    /// # Errors
+    /// [`Error::Superseded`] when the lock had been taken away: nothing was applied. [`Error::ObjectLost`] when the mutex was
+    /// deleted. And as every call's; the lock is then given back later, as by a drop.
+    pub async fn unlock(self) -> Result<(), Error> {
+        self.0.unlock().await
     }
 }
 
@@ -209,39 +138,18 @@ impl<T: Value> Deref for MutexGuard<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.value
+        &self.0.value
     }
 }
 
 impl<T: Value> DerefMut for MutexGuard<T> {
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.value
-    }
-}
-
-impl<T: Value> Drop for MutexGuard<T> {
-    fn drop(&mut self) {
-        let Some(lock) = self.lock.take() else { return };
-        // Work that a panic broke off is not kept; nor is a value that cannot be encoded.
-        let changed = if std::thread::panicking() { None } else { self.changed(&lock).unwrap_or_default() };
-        lock.release(changed);
+        &mut self.0.value
     }
 }
 
 impl<T: Value + fmt::Debug> fmt::Debug for MutexGuard<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.value.fmt(f)
-    }
-}
-
-impl<T> Clone for Mutex<T> {
-    fn clone(&self) -> Self {
-        Self { object: self.object.clone(), value: PhantomData }
-    }
-}
-
-impl<T> fmt::Debug for Mutex<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.object.raw().fmt(f)
+        self.0.value.fmt(f)
     }
 }

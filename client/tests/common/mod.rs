@@ -84,6 +84,7 @@ pub async fn status(node: &str) -> StatusReply {
 /// Three node processes of two shards each, on fixed ports.
 pub struct Processes {
     first_port: u16,
+    settings: &'static [&'static str],
     nodes: Vec<Option<Running>>,
 }
 
@@ -91,7 +92,13 @@ impl Processes {
     const STRIDE: u16 = 3;
 
     pub fn start() -> Self {
-        let mut processes = Self { first_port: free_ports(3 * Self::STRIDE), nodes: vec![None, None, None] };
+        Self::with(&[])
+    }
+
+    /// With further arguments for each node.
+    pub fn with(settings: &'static [&'static str]) -> Self {
+        let first_port = free_ports(3 * Self::STRIDE);
+        let mut processes = Self { first_port, settings, nodes: vec![None, None, None] };
         for node in 0..3 {
             processes.start_node(node);
         }
@@ -109,6 +116,7 @@ impl Processes {
         let members: Vec<String> = (0..3).map(|node| format!("{}={}", name(node), self.address(node))).collect();
         let mut command = command(env!("CARGO_BIN_EXE_greenroom"));
         command.args(["node", "--shards", "2", "--name", &name(node), "--listen", &self.address(node)]);
+        command.args(self.settings);
         let mut process = Running::start(command.args(["--members", &members.join(",")]));
         process.line("ready: ");
         self.nodes[node] = Some(process);
