@@ -131,6 +131,12 @@ impl<R, T> WaitQueue<R, T> {
         self.waiting.front().map(|(_, wants)| wants)
     }
 
+    /// What the first call that still waits wants, to be changed where it stands.
+    pub fn first_mut(&mut self) -> Option<&mut T> {
+        self.skip_gone();
+        self.waiting.front_mut().map(|(_, wants)| wants)
+    }
+
     /// Takes the first call that still waits, with its owner.
     pub fn pop(&mut self) -> Option<(Waiter<R>, Owner, T)> {
         self.skip_gone();
