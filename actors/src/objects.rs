@@ -3,6 +3,7 @@
 mod average;
 mod barrier;
 mod cell;
+mod channel;
 mod counter;
 mod mutex;
 mod promise;
@@ -10,6 +11,10 @@ mod promise;
 pub use average::{Average, AverageHandle, AverageMessages, WrongLength};
 pub use barrier::{Barrier, BarrierHandle, BarrierMessages, BarrierWaitResult};
 pub use cell::{CellObject, CellObjectHandle, CellObjectMessages};
+pub use channel::{
+    ChannelClosed, ChannelItem, ChannelKind, ChannelObject, ChannelObjectHandle, ChannelObjectMessages, NotRegistered,
+    NotTaken, RecvError, RegisteredSender, TryRecvError,
+};
 pub use counter::{Counter, CounterHandle, CounterMessages};
 pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages, Superseded};
 pub use promise::{AlreadySet, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};

@@ -1,6 +1,8 @@
 //! Synchronization in the shape of `std::sync`: the same names, an object's key more, and a `Result` for the network.
 
+pub mod channel;
 mod mutex;
+pub mod oneshot;
 mod promise;
 
 pub use greenroom_actors::objects::{AlreadySet, Barrier, BarrierHandle, BarrierWaitResult};
