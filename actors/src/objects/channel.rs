@@ -138,9 +138,8 @@ impl ChannelObject {
     /// Puts a value in, if there is room, or a receiver that waits for it.
     pub fn try_send(&mut self, sender: Option<WaiterId>, value: Bytes) -> Result<(), NotTaken> {
         self.check(sender)?;
-        let has_place = self.store.has_room(self.places()) || self.receiving.first().is_some();
-        // Who waits for room comes first.
-        if self.sending.first().is_some() || !has_place {
+        // If others wait for room, there is none: this overtakes nobody.
+        if !self.store.has_room(self.places()) && self.receiving.first().is_none() {
             return Err(NotTaken::Full);
         }
         self.store.push(value);
