@@ -31,6 +31,8 @@ pub enum EntryKind {
         call: CallId,
         /// Its waiter.
         waiter: WaiterId,
+        /// The call's method.
+        method: u16,
         /// Why.
         why: GiveUp,
     },
@@ -133,6 +135,8 @@ pub struct Outcomes {
     pub nested: Vec<NestedCall>,
     /// Parked calls with deadlines, to be woken by.
     pub timers: Vec<(u64, WaiterId, CallId)>,
+    /// Calls whose answers above were taken back: their callers had given up.
+    pub taken_back: Vec<CallId>,
     /// How many methods panicked.
     pub n_panics: u32,
 }

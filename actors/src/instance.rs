@@ -43,12 +43,14 @@ pub struct Instance {
     pub(crate) rollback: Rollback,
 }
 
-/// Queues of guarded methods, and nested calls.
+/// Queues of guarded methods, nested calls, and answers that nobody takes.
 #[derive(Default)]
 pub(crate) struct Extras {
     /// Calls whose guard was false, by method number, in order of arrival.
     pub(crate) queues: BTreeMap<u16, VecDeque<QueuedCall>>,
     pub(crate) nested: NestedTable,
+    /// What calls were answered whose cancels are on their way.
+    pub(crate) untaken: BTreeMap<CallId, Bytes>,
 }
 
 impl Instance {
@@ -106,6 +108,8 @@ impl Instance {
     pub fn apply(&mut self, entry: &Entry, scratch: &mut Vec<u8>, out: &mut Outcomes) {
         out.n_applied += 1;
         out.last_index = entry.stamp.index;
+        let take_back = self.take_back_of(entry, out);
+        let entry = take_back.as_ref().unwrap_or(entry);
         scratch.clear();
         let mark = out.mark();
         self.rollback.begin();
@@ -126,7 +130,7 @@ impl Instance {
         match &entry.kind {
             EntryKind::Call(call) if call.method >= SYSTEM_METHODS_FROM => self.apply_system(entry.stamp, call, out),
             EntryKind::Call(call) => self.apply_call(entry.stamp, call, scratch, out),
-            EntryKind::Cancel { call, waiter, why } => {
+            EntryKind::Cancel { call, waiter, why, .. } => {
                 self.apply_cancel(entry.stamp, (*call, *waiter), *why, scratch, out);
             }
             EntryKind::TakeBack { call, grant, method, granted } => {

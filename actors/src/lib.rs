@@ -28,6 +28,7 @@ mod slot;
 mod table;
 mod tracer;
 mod turn;
+mod untaken;
 mod waiter;
 pub mod wire;
 

@@ -3,6 +3,7 @@
 mod average;
 mod barrier;
 mod cell;
+mod channel;
 mod counter;
 mod mutex;
 mod promise;
@@ -12,6 +13,10 @@ mod semaphore;
 pub use average::{Average, AverageHandle, AverageMessages, WrongLength};
 pub use barrier::{Barrier, BarrierHandle, BarrierMessages, BarrierWaitResult};
 pub use cell::{CellObject, CellObjectHandle, CellObjectMessages};
+pub use channel::{
+    ChannelClosed, ChannelItem, ChannelKind, ChannelObject, ChannelObjectHandle, ChannelObjectMessages, NotRegistered,
+    NotTaken, RecvError, RegisteredSender, TryRecvError,
+};
 pub use counter::{Counter, CounterHandle, CounterMessages};
 pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages};
 pub use promise::{AlreadySet, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};

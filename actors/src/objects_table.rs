@@ -206,8 +206,9 @@ impl ObjectTable {
         self.get(object).map_or(0, |entry| entry.parked)
     }
 
-    pub(crate) fn is_parked(&self, object: ObjectNumber, waiter: WaiterId) -> bool {
-        self.get(object).is_some_and(|entry| entry.instance.borrow().parked().contains_key(&waiter))
+    /// The method of a call, if it waits in the object.
+    pub(crate) fn parked_method(&self, object: ObjectNumber, waiter: WaiterId) -> Option<u16> {
+        self.get(object)?.instance.borrow().parked().get(&waiter).map(|parked| parked.method)
     }
 
     pub(crate) fn of_job(&self, job: JobId) -> Vec<ObjectNumber> {

@@ -62,8 +62,13 @@ pub enum Admission {
 pub enum Abandoned {
     /// Never seen: it has not arrived.
     Unseen,
-    /// It runs, or is parked, and was ordered there.
-    Running(LogIndex),
+    /// It runs, or is parked.
+    Running {
+        /// Where it was ordered.
+        index: LogIndex,
+        /// Its method's number.
+        method: u16,
+    },
     /// It has been answered.
     Answered {
         /// Where it was ordered.
@@ -124,11 +129,16 @@ impl ReplyTable {
 
     /// Keeps the reply of a call that was accepted; one that the lane has left behind is not kept.
     ///
-    /// Returns where the call was ordered, and its method, if its caller had given up before.
-    pub fn complete(&mut self, call: CallId, answer: &Answer) -> Option<(LogIndex, u16)> {
-        let entry = self.entry(call)?;
-        let given_up = matches!(entry.state, CallState::GivenUp).then_some((entry.index, entry.method));
-        entry.state = CallState::Done(answer.clone());
+    /// Returns whether its caller had given up before, and so will not take it.
+    pub fn complete(&mut self, call: CallId, answer: &Answer) -> bool {
+        let Some(entry) = self.entry(call) else { return false };
+        let given_up = matches!(entry.state, CallState::GivenUp);
+        if given_up {
+            // Its cancel has been ordered, and takes back what there is.
+            (entry.index, entry.state) = (LogIndex(0), CallState::Acknowledged);
+        } else {
+            entry.state = CallState::Done(answer.clone());
+        }
         given_up
     }
 
@@ -140,7 +150,7 @@ impl ReplyTable {
         match state {
             CallState::Running => {
                 entry.state = CallState::GivenUp;
-                Abandoned::Running(index)
+                Abandoned::Running { index, method }
             }
             CallState::Done(Answer { result: Ok(body), .. }) => {
                 entry.index = LogIndex(0);

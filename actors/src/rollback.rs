@@ -165,7 +165,8 @@ impl Instance {
         self.construction = large.checkpoint.construction;
         self.parked = large.checkpoint.parked.clone();
         let queues = large.checkpoint.queues.clone();
-        self.extras = Some(Box::new(Extras { queues, nested: large.checkpoint.nested.clone() }));
+        let untaken = self.extras.take().map(|extras| extras.untaken).unwrap_or_default();
+        self.extras = Some(Box::new(Extras { queues, nested: large.checkpoint.nested.clone(), untaken }));
         let current = std::mem::take(&mut large.poisoned);
         let since = std::mem::take(&mut large.since);
         self.rollback.large = Some(large);

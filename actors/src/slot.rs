@@ -218,28 +218,27 @@ impl Slot {
     pub fn handle_cancel(&mut self, call: CallId, name: ObjectName<'_>, now: Now, out: &mut Vec<Effect>) {
         match self.replies.give_up(call) {
             Abandoned::Unseen => self.kill(call, Fault::Cancelled, now, out),
-            Abandoned::Running(index) => {
+            Abandoned::Running { index, method } => {
                 let Some(object) = self.objects.find(name) else { return };
-                let cancel = EntryKind::Cancel { call, waiter: WaiterId(index.0), why: GiveUp::Cancelled };
+                let cancel = EntryKind::Cancel { call, waiter: WaiterId(index.0), method, why: GiveUp::Cancelled };
                 let index = self.order(object, cancel, now);
                 self.commit(index, out);
             }
             Abandoned::Answered { index, method, body: granted } => {
                 let Some(object) = self.objects.find(name) else { return };
-                let grant = WaiterId(index.0);
-                self.take_back(object, EntryKind::TakeBack { call, grant, method, granted }, now, out);
+                if self.takes_back(object) {
+                    let take_back = EntryKind::TakeBack { call, grant: WaiterId(index.0), method, granted };
+                    let index = self.order(object, take_back, now);
+                    self.commit(index, out);
+                }
             }
             Abandoned::Nothing => {}
         }
     }
 
-    /// Nobody has taken what a call was granted.
-    fn take_back(&mut self, object: ObjectNumber, entry: EntryKind, now: Now, out: &mut Vec<Effect>) {
-        let hooks = self.objects.get(object).map(|entry| &entry.object_type().hooks);
-        if hooks.is_some_and(|hooks| hooks.grant_cancelled.is_some()) {
-            let index = self.order(object, entry, now);
-            self.commit(index, out);
-        }
+    /// Whether the object wants to know that nobody has taken what a call was granted.
+    fn takes_back(&self, object: ObjectNumber) -> bool {
+        self.objects.get(object).is_some_and(|entry| entry.object_type().hooks.grant_cancelled.is_some())
     }
 
     /// What became of `call`? One that was never accepted never will be: a lane only moves forward.
@@ -319,10 +318,8 @@ impl Slot {
                 break;
             }
             self.timers.pop_first();
-            if !self.objects.is_parked(object, waiter) {
-                continue;
-            }
-            let index = self.order(object, EntryKind::Cancel { call, waiter, why: GiveUp::TimedOut }, now);
+            let Some(method) = self.objects.parked_method(object, waiter) else { continue };
+            let index = self.order(object, EntryKind::Cancel { call, waiter, method, why: GiveUp::TimedOut }, now);
             self.commit(index, out);
         }
     }
@@ -338,19 +335,20 @@ impl Slot {
     }
 
     /// An object's actor has applied entries: keep and send the replies.
-    pub fn handle_outcomes(&mut self, object: ObjectNumber, outcomes: Outcomes, now: Now, out: &mut Vec<Effect>) {
+    pub fn handle_outcomes(&mut self, object: ObjectNumber, outcomes: Outcomes, out: &mut Vec<Effect>) {
         self.objects.note_applied(object, outcomes.n_applied, outcomes.last_index);
         for (call, answer) in outcomes.answers {
             if matches!(answer.result, Err(Fault::Refused(Refusal::NotCreated))) {
                 // The caller tries again with the arguments, as the same call.
                 self.replies.withdraw(call);
-            } else {
-                if let Some((index, method)) = self.replies.complete(call, &answer)
-                    && let Ok(granted) = &answer.result
-                {
-                    let (grant, granted) = (WaiterId(index.0), Some(granted.clone()));
-                    self.take_back(object, EntryKind::TakeBack { call, grant, method, granted }, now, out);
-                }
+            } else if self.replies.complete(call, &answer)
+                && let Ok(granted) = &answer.result
+                && self.takes_back(object)
+                && !outcomes.taken_back.contains(&call)
+                && let Some(entry) = self.objects.get(object)
+            {
+                // The cancel is behind the entries that were just applied.
+                entry.instance().borrow_mut().note_untaken(call, granted.clone());
             }
             out.push(Effect::Reply { call, answer });
         }

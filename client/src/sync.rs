@@ -2,7 +2,9 @@
 
 mod condvar;
 mod guard;
+pub mod channel;
 mod mutex;
+pub mod oneshot;
 mod promise;
 mod rwlock;
 mod semaphore;

@@ -86,7 +86,7 @@ impl Path {
         let ordered = Instant::now();
         let (object, outcomes) = self.apply()?;
         let applied = Instant::now();
-        self.slot.handle_outcomes(object, outcomes, NOW, &mut self.effects);
+        self.slot.handle_outcomes(object, outcomes, &mut self.effects);
         let kept = Instant::now();
         self.reply();
         let replied = Instant::now();

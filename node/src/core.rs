@@ -334,7 +334,7 @@ impl Core {
         let now = self.last_now;
         let mut effects = std::mem::take(&mut self.effects);
         if let Some(at) = self.slot_mut(slot) {
-            at.handle_outcomes(object, outcomes, now, &mut effects);
+            at.handle_outcomes(object, outcomes, &mut effects);
         }
         self.perform(slot, &mut effects, now);
         self.effects = effects;

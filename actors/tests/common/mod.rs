@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use greenroom_actors::{
-    Answer, Arrival, CallId, Construction, Effect, Epoch, Fault, JobId, Lane, Limits, NestedCall, Now, Object,
+    Answer, Arrival, CallId, Construction, Effect, Entry, Epoch, Fault, JobId, Lane, Limits, NestedCall, Now, Object,
     ObjectName, Outcomes, Owner, Sequence, SessionId, Slot, SlotId, Wanted, hash_object,
 };
 use serde::Serialize;
@@ -21,6 +21,8 @@ pub struct Bench {
     /// Nested calls to be answered by the test instead of this slot.
     pub held: Vec<NestedCall>,
     pub hold_nested: bool,
+    /// Whether an actor applies all entries that it has before the slot hears of any.
+    pub in_runs: bool,
     origins: Vec<(CallId, u32)>,
 }
 
@@ -69,6 +71,7 @@ impl Bench {
             next_lane: 0,
             held: Vec::new(),
             hold_nested: false,
+            in_runs: false,
             origins: Vec::new(),
         }
     }
@@ -129,12 +132,26 @@ impl Bench {
                     let mut outcomes = Outcomes::default();
                     let instance = self.slot.objects().get(object).expect("the object is there").instance().clone();
                     instance.borrow_mut().apply(&entry, &mut self.scratch, &mut outcomes);
-                    let now = self.now();
-                    self.slot.handle_outcomes(object, outcomes, now, &mut self.effects);
+                    while let Some(entry) = self.next_of_run(object) {
+                        instance.borrow_mut().apply(&entry, &mut self.scratch, &mut outcomes);
+                    }
+                    self.slot.handle_outcomes(object, outcomes, &mut self.effects);
                 }
                 Effect::Reply { call, answer } => self.reply(call, answer),
                 Effect::Nested { object, job, call } => self.nested(object, job, call),
             }
+        }
+    }
+
+    /// The entry that the object's actor applies in the same run, if there is one.
+    fn next_of_run(&mut self, run_of: u32) -> Option<Entry> {
+        match self.effects.first() {
+            Some(Effect::Apply { object, .. }) if self.in_runs && *object == run_of => {}
+            _ => return None,
+        }
+        match self.effects.remove(0) {
+            Effect::Apply { entry, .. } => Some(entry),
+            Effect::Reply { .. } | Effect::Nested { .. } => None,
         }
     }
 
@@ -179,6 +196,12 @@ impl Bench {
 
     pub fn cancel<T: Object>(&mut self, call: CallId, key: &str) {
         self.give_up(call, name::<T>(key));
+    }
+
+    /// Orders that the caller of a call gives up, without having it applied.
+    pub fn order_cancel<T: Object>(&mut self, call: CallId, key: &str) {
+        let now = self.now();
+        self.slot.handle_cancel(call, name::<T>(key), now, &mut self.effects);
     }
 
     /// The caller of a call gives up.
