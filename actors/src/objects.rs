@@ -1,5 +1,6 @@
 //! The object types that every program has.
 
+mod atomic;
 mod average;
 mod barrier;
 mod cell;
@@ -7,6 +8,10 @@ mod counter;
 mod mutex;
 mod promise;
 
+pub use atomic::{
+    AtomicBool, AtomicBoolHandle, AtomicBoolMessages, AtomicF64, AtomicF64Handle, AtomicF64Messages, AtomicI64,
+    AtomicI64Handle, AtomicI64Messages, AtomicU64, AtomicU64Handle, AtomicU64Messages, Exchanged,
+};
 pub use average::{Average, AverageHandle, AverageMessages, WrongLength};
 pub use barrier::{Barrier, BarrierHandle, BarrierMessages, BarrierWaitResult};
 pub use cell::{CellObject, CellObjectHandle, CellObjectMessages};

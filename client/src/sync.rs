@@ -1,5 +1,6 @@
 //! Synchronization in the shape of `std::sync`: the same names, an object's key more, and a `Result` for the network.
 
+pub mod atomic;
 mod mutex;
 mod promise;
 
