@@ -5,7 +5,9 @@ mod average;
 mod barrier;
 mod cell;
 mod counter;
+mod list;
 mod mutex;
+mod pages;
 mod promise;
 
 pub use atomic::{
@@ -16,5 +18,7 @@ pub use average::{Average, AverageHandle, AverageMessages, WrongLength};
 pub use barrier::{Barrier, BarrierHandle, BarrierMessages, BarrierWaitResult};
 pub use cell::{CellObject, CellObjectHandle, CellObjectMessages};
 pub use counter::{Counter, CounterHandle, CounterMessages};
+pub use list::{ListObject, ListObjectHandle, ListObjectMessages, ListPage};
 pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages, Superseded};
+pub use pages::{BULK_BYTES, OutOfRange, PAGE_BYTES};
 pub use promise::{AlreadySet, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};

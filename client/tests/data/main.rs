@@ -7,6 +7,7 @@
 mod stage;
 
 mod atomics;
+mod list;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
