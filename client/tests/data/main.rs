@@ -7,6 +7,7 @@
 mod stage;
 
 mod atomics;
+mod journal;
 mod list;
 
 use std::sync::Arc;
