@@ -3,6 +3,7 @@
 mod atomic;
 mod average;
 mod barrier;
+mod blob;
 mod cell;
 mod counter;
 mod journal;
@@ -17,6 +18,7 @@ pub use atomic::{
 };
 pub use average::{Average, AverageHandle, AverageMessages, WrongLength};
 pub use barrier::{Barrier, BarrierHandle, BarrierMessages, BarrierWaitResult};
+pub use blob::{BLOB_BYTES_MAX, BlobError, BlobObject, BlobObjectHandle, BlobObjectMessages, BlobPage, Place, Stage};
 pub use cell::{CellObject, CellObjectHandle, CellObjectMessages};
 pub use counter::{Counter, CounterHandle, CounterMessages};
 pub use journal::{JournalObject, JournalObjectHandle, JournalObjectMessages, JournalPage, Trimmed};

@@ -7,6 +7,7 @@
 mod stage;
 
 mod atomics;
+mod blob;
 mod journal;
 mod list;
 
