@@ -6,11 +6,14 @@ mod barrier;
 mod blob;
 mod cell;
 mod counter;
+mod elements;
 mod journal;
 mod list;
+mod matrix;
 mod mutex;
 mod pages;
 mod promise;
+mod vector;
 
 pub use atomic::{
     AtomicBool, AtomicBoolHandle, AtomicBoolMessages, AtomicF64, AtomicF64Handle, AtomicF64Messages, AtomicI64,
@@ -21,8 +24,11 @@ pub use barrier::{Barrier, BarrierHandle, BarrierMessages, BarrierWaitResult};
 pub use blob::{BLOB_BYTES_MAX, BlobError, BlobObject, BlobObjectHandle, BlobObjectMessages, BlobPage, Place, Stage};
 pub use cell::{CellObject, CellObjectHandle, CellObjectMessages};
 pub use counter::{Counter, CounterHandle, CounterMessages};
+pub use elements::{ArrayError, Element, Elements, Op, Shape};
 pub use journal::{JournalObject, JournalObjectHandle, JournalObjectMessages, JournalPage, Trimmed};
 pub use list::{ListObject, ListObjectHandle, ListObjectMessages, ListPage};
+pub use matrix::{MatrixObject, MatrixObjectHandle, MatrixObjectMessages};
 pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages, Superseded};
 pub use pages::{BULK_BYTES, OutOfRange, PAGE_BYTES};
 pub use promise::{AlreadySet, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};
+pub use vector::{ARRAY_BYTES_MAX, ElementsPage, VectorObject, VectorObjectHandle, VectorObjectMessages};

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::ops::{Bound, RangeBounds};
 
 use bytes::Bytes;
-use greenroom_actors::objects::{BULK_BYTES, OutOfRange, PAGE_BYTES};
+use greenroom_actors::objects::{ArrayError, BULK_BYTES, OutOfRange, PAGE_BYTES};
 use greenroom_actors::{Error, RawHandle};
 
 use crate::value::{Value, encode};
@@ -37,6 +37,12 @@ pub(super) trait Changing {
 }
 
 impl Changing for ReadError {
+    fn changing(attempts: u32) -> Self {
+        Self::Changing { attempts }
+    }
+}
+
+impl Changing for ArrayError {
     fn changing(attempts: u32) -> Self {
         Self::Changing { attempts }
     }

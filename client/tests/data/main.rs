@@ -10,6 +10,8 @@ mod atomics;
 mod blob;
 mod journal;
 mod list;
+mod matrix;
+mod vector;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
