@@ -3,6 +3,7 @@
 mod condvar;
 mod guard;
 pub mod channel;
+pub mod atomic;
 mod mutex;
 pub mod oneshot;
 mod promise;

@@ -39,4 +39,8 @@ impl Counter {
     pub fn set(&mut self, value: i64) -> i64 {
         std::mem::replace(&mut self.value, value)
     }
+    /// Sets the value to 0 and returns the one before.
+    pub fn reset(&mut self) -> i64 {
+        self.set(0)
+    }
 }
