@@ -85,14 +85,13 @@ impl<V: Number> Combine<V> {
     }
 }
 
-impl<T> Combine<Vec<T>> {
-    /// What is there, followed by what comes.
-    pub const fn append() -> Self {
-        Self::of_name("append")
-    }
-}
+/// Values that can be appended to each other, encoded as they are.
+pub trait Appendable {}
 
-impl Combine<String> {
+impl<T> Appendable for Vec<T> {}
+impl Appendable for String {}
+
+impl<V: Appendable> Combine<V> {
     /// What is there, followed by what comes.
     pub const fn append() -> Self {
         Self::of_name("append")

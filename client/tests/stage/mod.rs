@@ -3,7 +3,7 @@
 //!
 //! A test is a function `fn name(stage: &Stage)` over the library's own handles, and `scenarios!` plays it in both.
 
-#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test uses a part of it")]
+#![allow(dead_code, unreachable_pub, unused_imports, unused_macros, reason = "each test uses a part of it")]
 
 mod cluster;
 mod pure;

@@ -8,7 +8,7 @@ use greenroom_actors::Error;
 use greenroom_actors::objects::ScanFrom;
 use greenroom_macros::twins;
 
-use super::iter::Iter;
+use super::iter::KeyedIter;
 use super::keys::{Ordered, decode_key, encode_range};
 use super::place::Place;
 use super::set::KeyedSet;
@@ -35,7 +35,7 @@ impl<T: Value> KeyedSet<T, Ordered> {
     /// The elements in `range`, from either end: `.rev()` begins with the last.
     ///
     /// Pages and bounds are as those of an ordered map's [`range`](super::OrderedMap#method.range).
-    pub fn range(&self, range: impl RangeBounds<T>) -> Iter<T> {
+    pub fn range(&self, range: impl RangeBounds<T>) -> KeyedIter<T> {
         Place::now(self.handle()).range(&range)
     }
 

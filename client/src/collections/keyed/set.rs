@@ -11,9 +11,9 @@ use greenroom_actors::objects::{SetObject, SetObjectHandle, TooManySnapshots};
 use greenroom_macros::twins;
 use serde::Serialize;
 
-use super::iter::Iter;
+use super::bulk::Pieces;
+use super::iter::KeyedIter;
 use super::keys::{KeyOrder, Unordered, encode_key};
-use super::pieces::Pieces;
 use super::place::Place;
 use super::snapshot::SetSnapshot;
 use crate::face::face;
@@ -58,8 +58,8 @@ impl<T: Value, O: KeyOrder> KeyedSet<T, O> {
         Self::of(SetObject::named(key, O::ENCODING, shape::<T>()))
     }
 
-    /// All elements, in pages that are read when the iterator gets to them; see [`Iter`] for what it sees of changes.
-    pub fn iter(&self) -> Iter<T> {
+    /// All elements, in pages that are read when the iterator gets to them; see [`KeyedIter`] for what it sees of changes.
+    pub fn iter(&self) -> KeyedIter<T> {
         Place::now(&self.handle).iter::<T, O>()
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use greenroom_actors::objects::{MapObjectHandle, ScanPage, SetObjectHandle, SnapshotGone, SnapshotTaken};
 use greenroom_actors::{Error, Fence, ObjectHandle, RawHandle, WaiterId};
 
-use super::iter::{Fetch, Iter};
+use super::iter::{Fetch, KeyedIter};
 use super::keys::{KeyOrder, Ordered, decode_key, encode_range};
 use crate::value::{Value, decode};
 
@@ -107,21 +107,21 @@ impl Place<MapObjectHandle> {
         })
     }
 
-    pub(super) fn iter<K: Value, V: Value, O: KeyOrder>(&self) -> Iter<(K, V)> {
-        Iter::over_all(self.raw().clone(), self.entries(), entry::<K, V, O>)
+    pub(super) fn iter<K: Value, V: Value, O: KeyOrder>(&self) -> KeyedIter<(K, V)> {
+        KeyedIter::over_all(self.raw().clone(), self.entries(), entry::<K, V, O>)
     }
 
-    pub(super) fn iter_keys<K: Value, O: KeyOrder>(&self) -> Iter<K> {
-        Iter::over_all(self.raw().clone(), self.keys(), key::<K, O>)
+    pub(super) fn iter_keys<K: Value, O: KeyOrder>(&self) -> KeyedIter<K> {
+        KeyedIter::over_all(self.raw().clone(), self.keys(), key::<K, O>)
     }
 
-    pub(super) fn iter_values<V: Value>(&self) -> Iter<V> {
-        Iter::over_all(self.raw().clone(), self.entries(), |object, _, value| decode(&value, object))
+    pub(super) fn iter_values<V: Value>(&self) -> KeyedIter<V> {
+        KeyedIter::over_all(self.raw().clone(), self.entries(), |object, _, value| decode(&value, object))
     }
 
-    pub(super) fn range<K: Value, V: Value>(&self, range: &impl RangeBounds<K>) -> Iter<(K, V)> {
+    pub(super) fn range<K: Value, V: Value>(&self, range: &impl RangeBounds<K>) -> KeyedIter<(K, V)> {
         let range = encode_range::<K, Ordered>(range, self.raw());
-        Iter::over(self.raw().clone(), self.entries(), entry::<K, V, Ordered>, range)
+        KeyedIter::over(self.raw().clone(), self.entries(), entry::<K, V, Ordered>, range)
     }
 }
 
@@ -134,13 +134,13 @@ impl Place<SetObjectHandle> {
         })
     }
 
-    pub(super) fn iter<T: Value, O: KeyOrder>(&self) -> Iter<T> {
-        Iter::over_all(self.raw().clone(), self.elements(), key::<T, O>)
+    pub(super) fn iter<T: Value, O: KeyOrder>(&self) -> KeyedIter<T> {
+        KeyedIter::over_all(self.raw().clone(), self.elements(), key::<T, O>)
     }
 
-    pub(super) fn range<T: Value>(&self, range: &impl RangeBounds<T>) -> Iter<T> {
+    pub(super) fn range<T: Value>(&self, range: &impl RangeBounds<T>) -> KeyedIter<T> {
         let range = encode_range::<T, Ordered>(range, self.raw());
-        Iter::over(self.raw().clone(), self.elements(), key::<T, Ordered>, range)
+        KeyedIter::over(self.raw().clone(), self.elements(), key::<T, Ordered>, range)
     }
 }
 

@@ -30,7 +30,7 @@ const GROWTH: u32 = 8;
 /// behind in it, so an iterator may be kept, or dropped, at any time.
 ///
 /// As an `Iterator` it blocks; [`next_async`](Self::next_async) does not. After an error it is at its end.
-pub struct Iter<T> {
+pub struct KeyedIter<T> {
     object: RawHandle,
     fetch: Fetch,
     decode: Decode<T>,
@@ -58,7 +58,7 @@ enum Changes {
     Several,
 }
 
-impl<T> Iter<T> {
+impl<T> KeyedIter<T> {
     /// Over the entries between those bounds, if they could be encoded.
     pub(super) fn over(
         object: RawHandle,
@@ -220,7 +220,7 @@ impl<T> Iter<T> {
     }
 }
 
-impl<T> Iterator for Iter<T> {
+impl<T> Iterator for KeyedIter<T> {
     type Item = Result<T, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -228,16 +228,16 @@ impl<T> Iterator for Iter<T> {
     }
 }
 
-impl<T> DoubleEndedIterator for Iter<T> {
+impl<T> DoubleEndedIterator for KeyedIter<T> {
     fn next_back(&mut self) -> Option<Self::Item> {
         self.wait(ScanFrom::Last)
     }
 }
 
-impl<T> FusedIterator for Iter<T> {}
+impl<T> FusedIterator for KeyedIter<T> {}
 
-impl<T> fmt::Debug for Iter<T> {
+impl<T> fmt::Debug for KeyedIter<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Iter").field("object", &self.object).finish_non_exhaustive()
+        f.debug_struct("KeyedIter").field("object", &self.object).finish_non_exhaustive()
     }
 }

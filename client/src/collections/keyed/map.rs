@@ -11,9 +11,9 @@ use greenroom_actors::objects::{MapObject, MapObjectHandle, TooManySnapshots};
 use greenroom_macros::twins;
 use serde::Serialize;
 
-use super::iter::Iter;
+use super::bulk::Pieces;
+use super::iter::KeyedIter;
 use super::keys::{KeyOrder, Unordered, encode_key};
-use super::pieces::Pieces;
 use super::place::Place;
 use super::snapshot::MapSnapshot;
 use crate::face::face;
@@ -67,21 +67,21 @@ impl<K: Value, V: Value, O: KeyOrder> KeyedMap<K, V, O> {
         Self::of(MapObject::named(key, O::ENCODING, shape::<K>(), shape::<V>()))
     }
 
-    /// All entries, in pages that are read when the iterator gets to them; see [`Iter`] for what it sees of changes.
+    /// All entries, in pages that are read when the iterator gets to them; see [`KeyedIter`] for what it sees of changes.
     ///
     /// It is not a [`snapshot`](Self::snapshot), because that is a write, can be refused, and costs the node memory
     /// while it is held; most loops over a map need none of it, and a map of up to 1 MiB is seen at one moment anyway.
-    pub fn iter(&self) -> Iter<(K, V)> {
+    pub fn iter(&self) -> KeyedIter<(K, V)> {
         Place::now(&self.handle).iter::<K, V, O>()
     }
 
     /// All keys, as by [`iter`](Self::iter), without the bytes of the values.
-    pub fn keys(&self) -> Iter<K> {
+    pub fn keys(&self) -> KeyedIter<K> {
         Place::now(&self.handle).iter_keys::<K, O>()
     }
 
     /// All values, in the order of their keys, as by [`iter`](Self::iter).
-    pub fn values(&self) -> Iter<V> {
+    pub fn values(&self) -> KeyedIter<V> {
         Place::now(&self.handle).iter_values()
     }
 

@@ -8,7 +8,7 @@ use greenroom_actors::Error;
 use greenroom_actors::objects::ScanFrom;
 use greenroom_macros::twins;
 
-use super::iter::Iter;
+use super::iter::KeyedIter;
 use super::keys::{Ordered, decode_key, encode_range};
 use super::map::KeyedMap;
 use super::place::Place;
@@ -48,9 +48,9 @@ pub type OrderedMap<K, V> = KeyedMap<K, V, Ordered>;
 impl<K: Value, V: Value> KeyedMap<K, V, Ordered> {
     /// The entries whose keys lie in `range`, from either end: `.rev()` begins with the last.
     ///
-    /// The first page is one of 4 KiB, and the next ones grow to 1 MiB, so that `range(key..).next()` is cheap. See [`Iter`]
+    /// The first page is one of 4 KiB, and the next ones grow to 1 MiB, so that `range(key..).next()` is cheap. See [`KeyedIter`]
     /// for what it sees of changes. Bounds that cannot be encoded are the iterator's first item, an error.
-    pub fn range(&self, range: impl RangeBounds<K>) -> Iter<(K, V)> {
+    pub fn range(&self, range: impl RangeBounds<K>) -> KeyedIter<(K, V)> {
         Place::now(self.handle()).range(&range)
     }
 

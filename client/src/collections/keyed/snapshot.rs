@@ -13,7 +13,7 @@ use greenroom_actors::{Error, ObjectHandle, RawHandle};
 use greenroom_macros::twins;
 use serde::Serialize;
 
-use super::iter::{Fetch, Iter};
+use super::iter::{Fetch, KeyedIter};
 use super::keys::{KeyOrder, Ordered, Unordered, encode_key};
 use super::place::{Held, Place};
 use crate::value::{Value, decode};
@@ -62,17 +62,17 @@ impl<K, V, O> MapSnapshot<K, V, O> {
 
 impl<K: Value, V: Value, O: KeyOrder> MapSnapshot<K, V, O> {
     /// All entries.
-    pub fn iter(&self) -> Iter<(K, V)> {
+    pub fn iter(&self) -> KeyedIter<(K, V)> {
         self.place.iter::<K, V, O>()
     }
 
     /// All keys.
-    pub fn keys(&self) -> Iter<K> {
+    pub fn keys(&self) -> KeyedIter<K> {
         self.place.iter_keys::<K, O>()
     }
 
     /// All values, in the order of their keys.
-    pub fn values(&self) -> Iter<V> {
+    pub fn values(&self) -> KeyedIter<V> {
         self.place.iter_values()
     }
 }
@@ -135,7 +135,7 @@ impl<K: Value + Ord, V: Value> MapSnapshot<K, V, Ordered> {
 
 impl<K: Value, V: Value> MapSnapshot<K, V, Ordered> {
     /// The entries whose keys lie in `range`; see [`OrderedMap`](super::OrderedMap#method.range).
-    pub fn range(&self, range: impl RangeBounds<K>) -> Iter<(K, V)> {
+    pub fn range(&self, range: impl RangeBounds<K>) -> KeyedIter<(K, V)> {
         self.place.range(&range)
     }
 }
@@ -163,7 +163,7 @@ impl<T, O> SetSnapshot<T, O> {
 
 impl<T: Value, O: KeyOrder> SetSnapshot<T, O> {
     /// All elements.
-    pub fn iter(&self) -> Iter<T> {
+    pub fn iter(&self) -> KeyedIter<T> {
         self.place.iter::<T, O>()
     }
 }
@@ -214,7 +214,7 @@ impl<T: Value + Ord> SetSnapshot<T, Ordered> {
 
 impl<T: Value> SetSnapshot<T, Ordered> {
     /// The elements in `range`; see [`OrderedSet`](super::OrderedSet#method.range).
-    pub fn range(&self, range: impl RangeBounds<T>) -> Iter<T> {
+    pub fn range(&self, range: impl RangeBounds<T>) -> KeyedIter<T> {
         self.place.range(&range)
     }
 }
