@@ -143,7 +143,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => change().prop_map(Step::Change),
-        2 => (bound(), bound(), prop::collection::vec(any::<bool>(), 50)).prop_map(|(lower, upper, ends)| Step::Range(lower, upper, ends)),
+        2 => (bound(), bound(), prop::collection::vec(any::<bool>(), 50))
+            .prop_map(|(lower, upper, ends)| Step::Range(lower, upper, ends)),
         1 => (bound(), bound()).prop_map(|(lower, upper)| Step::Count(lower, upper)),
         1 => (bound(), bound()).prop_map(|(lower, upper)| Step::RemoveRange(lower, upper)),
         1 => Just(Step::PopFirst),

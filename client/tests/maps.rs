@@ -64,7 +64,7 @@ fn a_map_has_the_methods_of_a_hash_map(stage: &Stage) {
     assert_eq!(map.len(), Ok(3));
     let expected = HashMap::from([(text("a"), vec![3]), (text("b"), vec![0]), (text("c"), vec![2])]);
     assert_eq!(same.to_map(), Ok(expected.clone()));
-    assert_eq!(map.iter().collect::<Result<HashMap<_, _>, _>>(), Ok(expected));
+    assert_eq!((&map).into_iter().collect::<Result<HashMap<_, _>, _>>(), Ok(expected));
     assert_eq!(map.keys().collect::<Result<HashSet<_>, _>>(), Ok(["a", "b", "c"].map(text).into()));
     assert_eq!(map.values().collect::<Result<BTreeSet<_>, _>>(), Ok([vec![3], vec![0], vec![2]].into()));
     assert_eq!(map.remove_many([&text("a"), &text("a"), &text("x"), &text("c")]), Ok(2));
@@ -98,7 +98,8 @@ fn an_ordered_map_knows_its_ends_and_ranges(stage: &Stage) {
     assert_eq!(both, [-256, 300, -1, 7, 5], "each is seen once, from either end");
     assert_eq!(map.top(2), Ok(vec![entry(300), entry(7)]));
     assert_eq!((map.bottom(2), map.top(0)), (Ok(vec![entry(-256), entry(-1)]), Ok(vec![])));
-    assert_eq!((map.count(..5), map.count(5..), map.count(..), map.count(9..=2)), (Ok(2), Ok(3), Ok(5), Ok(0)));
+    assert_eq!((map.count(..5), map.count(5..), map.count(..)), (Ok(2), Ok(3), Ok(5)));
+    assert_eq!(map.count((Bound::Included(9), Bound::Included(2))), Ok(0));
     assert_eq!(map.keys().rev().collect::<Result<Vec<_>, _>>(), Ok(vec![300, 7, 5, -1, -256]));
     assert_eq!(map.to_map().map(|map| map.into_keys().collect()), Ok(vec![-256, -1, 5, 7, 300]));
     assert_eq!((map.pop_first(), map.pop_last()), (Ok(Some(entry(-256))), Ok(Some(entry(300)))));
@@ -117,7 +118,7 @@ fn a_set_has_the_methods_of_a_hash_set(stage: &Stage) {
     assert_eq!((set.to_set(), set.len()), (Ok(HashSet::from(["b", "c"].map(text))), Ok(2)));
     set.extend(["d", "e"].map(text)).expect("extends");
     assert_eq!(set.remove_many(["d", "x"].map(text)), Ok(1));
-    assert_eq!(set.retain_all(&["c", "z"].map(text)), Ok(2));
+    assert_eq!(set.retain_all(["c", "z"].map(text)), Ok(2));
     assert_eq!(set.iter().collect::<Result<Vec<_>, _>>(), Ok(vec![text("c")]));
     assert_eq!((set.retain_all::<String>([]), set.is_empty()), (Ok(1), Ok(true)));
     set.insert(text("a")).expect("inserts");
@@ -226,10 +227,10 @@ fn each_entry_is_popped_by_one_caller(stage: &Stage) {
 fn many_entries_go_in_pieces_and_come_in_pages(stage: &Stage) {
     const VALUE_BYTES: usize = 300 << 10;
     let session = stage.session();
-    let map = OrderedMap::<u32, Vec<u8>>::named("m").through(session.caller());
-    let value = |key: u32| vec![u8::try_from(key).expect("is small"); VALUE_BYTES];
+    let map = OrderedMap::<u32, String>::named("m").through(session.caller());
+    let value = |key: u32| key.to_string().repeat(VALUE_BYTES / key.to_string().len());
     // 12 MiB: several pieces each way.
-    let expected: BTreeMap<u32, Vec<u8>> = (0..40).map(|key| (key, value(key))).collect();
+    let expected: BTreeMap<u32, String> = (0..40).map(|key| (key, value(key))).collect();
     assert_eq!(map.extend(expected.clone()), Ok(40));
     assert_eq!(map.to_map(), Ok(expected));
     let some = map.get_many([39, 100, 1, 2, 3, 4, 5, 100]).expect("gets");
@@ -246,7 +247,7 @@ fn many_entries_go_in_pieces_and_come_in_pages(stage: &Stage) {
 
 fn a_set_keeps_what_it_is_told_to_in_pieces(stage: &Stage) {
     // Some 22 bytes of a call each: all that is told is more than one call.
-    const ELEMENTS: u32 = 240_000;
+    const ELEMENTS: u32 = 150_000;
     let session = stage.session();
     let set = Set::<u64>::named("s").through(session.caller());
     let of = |step: usize| (0..ELEMENTS).step_by(step).map(|number| 1 << 40 | u64::from(number));
@@ -259,9 +260,9 @@ fn a_set_keeps_what_it_is_told_to_in_pieces(stage: &Stage) {
 fn a_combined_value_that_no_frame_would_carry_is_refused(stage: &Stage) {
     const HALF: usize = 16 << 20;
     let session = stage.session();
-    let map = OrderedMap::<u32, Vec<u8>>::named("m").through(session.caller());
-    map.insert(1, vec![7; HALF]).expect("fits a frame");
-    let beyond = map.merge(1, vec![7; HALF], Combine::append());
+    let map = OrderedMap::<u32, String>::named("m").through(session.caller());
+    map.insert(1, "a".repeat(HALF)).expect("fits a frame");
+    let beyond = map.merge(1, "b".repeat(HALF), Combine::append());
     assert!(matches!(beyond, Err(Error::Method(CombineError::TooLarge { .. }))), "{beyond:?}");
     assert_eq!(map.get(&1).map(|value| value.map(|value| value.len())), Ok(Some(HALF)), "it is as before");
     assert_eq!(map.iter().next_back().map(|entry| entry.map(|(key, _)| key)), Some(Ok(1)), "a page of its own");
@@ -271,8 +272,8 @@ fn a_combined_value_that_no_frame_would_carry_is_refused(stage: &Stage) {
 fn an_entry_that_no_frame_carries_is_refused_and_the_calls_before_it_stay() {
     let stage = Stage::cluster();
     let session = stage.session();
-    let map = OrderedMap::<u32, Vec<u8>>::named("m").through(session.caller());
-    let refused = map.extend([(1, vec![1]), (2, vec![2; 33 << 20]), (3, vec![3])]);
+    let map = OrderedMap::<u32, String>::named("m").through(session.caller());
+    let refused = map.extend([(1, text("a")), (2, "b".repeat(33 << 20)), (3, text("c"))]);
     assert!(matches!(refused, Err(Error::Refused { refusal: Refusal::TooLarge { .. }, .. })), "{refused:?}");
     assert_eq!(map.keys().collect::<Result<Vec<_>, _>>(), Ok(vec![1]));
 }

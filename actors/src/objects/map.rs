@@ -16,11 +16,13 @@ use crate::ids::{Owner, WaiterId};
 use crate::object::Holder;
 use crate::turn::Turn;
 
-/// Keys with values of any types, encoded by its clients; use it through the client's `Map<K, V>` or `OrderedMap<K, V>`.
+/// Keys with values of any types, encoded by its clients; use it through the client's `Map<K, V>` or `OrderedMap<K,
+/// V>`.
 #[object(name = "Map")]
 #[derive(Debug, Serialize, Deserialize)]
 pub struct MapObject {
-    /// How keys are encoded, and the fingerprints of their type and of the values': clients that differ in one do not meet.
+    /// How keys are encoded, and the fingerprints of their type and of the values': clients that differ in one do not
+    /// meet.
     keys: KeyEncoding,
     key_shape: u64,
     value_shape: u64,
@@ -53,7 +55,8 @@ impl MapObject {
         value
     }
 
-    /// Sets or removes the entry of a key if it is `current`, and returns the one before; it was changed if that is `current`.
+    /// Sets or removes the entry of a key if it is `current`, and returns the one before; it was changed if that is
+    /// `current`.
     pub fn compare_exchange(
         &mut self,
         key: Bytes,
@@ -71,7 +74,8 @@ impl MapObject {
         before
     }
 
-    /// Combines the value of a key with `value` by the function of that name, or makes it `value`; returns what came of it.
+    /// Combines the value of a key with `value` by the function of that name, or makes it `value`; returns what came of
+    /// it.
     pub fn merge(&mut self, key: Bytes, value: Bytes, by: String, turn: &mut Turn) -> Result<Bytes, CombineError> {
         let merged = merged(self.entries.get(&key), value, &by)?;
         self.entries.insert(key, merged.clone(), turn);
@@ -153,6 +157,11 @@ impl MapObject {
     /// How many entries there are.
     pub fn len(&self) -> u64 {
         self.entries.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.entries.len() == 0
     }
 
     /// How many keys of a range there are.

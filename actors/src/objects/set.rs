@@ -95,6 +95,11 @@ impl SetObject {
         self.elements.len()
     }
 
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.elements.len() == 0
+    }
+
     /// How many elements of a range there are.
     pub fn count(&self, lower: Bound<Bytes>, upper: Bound<Bytes>) -> u64 {
         self.elements.count(&(lower, upper))

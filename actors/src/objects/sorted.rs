@@ -1,7 +1,7 @@
 //! Entries sorted by their encoded keys, with pages and snapshots: what `Map` and `Set` are made of.
 //!
-//! A snapshot costs nothing when it is taken. While it is held, each change first notes in it what the entry was before;
-//! the entries as they were are the entries of now, with these notes laid over them.
+//! A snapshot costs nothing when it is taken. While it is held, each change first notes in it what the entry was
+//! before; the entries as they were are the entries of now, with these notes laid over them.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -136,7 +136,8 @@ pub const fn entry_bytes(key_bytes: usize, value_bytes: usize) -> usize {
 #[serde(bound = "V: Serialize + DeserializeOwned")]
 pub(crate) struct Sorted<V> {
     held: BTreeMap<Bytes, V>,
-    /// The turn of the last change. It grows even when the object is deleted and made anew, so pages of two never pass for one's.
+    /// The turn of the last change. It grows even when the object is deleted and made anew, so pages of two never pass
+    /// for one's.
     changed: Fence,
     snapshots: Grants<Before<V>>,
 }

@@ -23,9 +23,9 @@ const GROWTH: u32 = 8;
 
 /// What a shared map or set has, brought in pages of up to 1 MiB as the iterator gets to them, from either end.
 ///
-/// Each page is one round trip, and is as the object is at that moment. Over an object that others change meanwhile, a key that
-/// is there throughout is seen exactly once; one that comes or goes may be seen or not, and a value may be from
-/// before or after a change. What fits one page (all of a small map) is seen as it is at one moment; a
+/// Each page is one round trip, and is as the object is at that moment. Over an object that others change meanwhile, a
+/// key that is there throughout is seen exactly once; one that comes or goes may be seen or not, and a value may be
+/// from before or after a change. What fits one page (all of a small map) is seen as it is at one moment; a
 /// [snapshot](super::KeyedMap::snapshot) is that for any size. Reading takes nothing from the object and leaves nothing
 /// behind in it, so an iterator may be kept, or dropped, at any time.
 ///

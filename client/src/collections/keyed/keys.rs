@@ -60,8 +60,8 @@ impl KeyOrder for Ordered {
 
 /// Encodes a key, and makes sure that it can come back.
 ///
-/// A key that is borrowed in another form (`[u8]` of `[u8; 4]`) may be encoded otherwise, and would not be found; one whose
-/// type decodes otherwise than it encodes could never be read again. Neither is sent.
+/// A key that is borrowed in another form (`[u8]` of `[u8; 4]`) may be encoded otherwise, and would not be found; one
+/// whose type decodes otherwise than it encodes could never be read again. Neither is sent.
 pub(super) fn encode_key<K, Q, O>(key: &Q, object: &RawHandle) -> Result<Bytes, Error>
 where
     K: Value + Borrow<Q>,

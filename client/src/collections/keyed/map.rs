@@ -24,16 +24,18 @@ use crate::value::{Value, decode, encode, shape};
 /// Each method is one call of one object: atomic, linearizable, and one round trip, which carries the key and what is
 /// asked or answered. A map lives on one node, whole; split what outgrows that over several keys of maps.
 ///
-/// - **Many at once.** [`extend`](KeyedMap::extend), [`merge_all`](KeyedMap::merge_all), [`get_many`](KeyedMap::get_many)
-///   and [`remove_many`](KeyedMap::remove_many) carry thousands of entries a round trip. What is more than about 1 MiB
-///   goes in several calls, in order: each is atomic, and others may come between. After an error the calls before it stay.
-/// - **Beside the data.** [`merge`](KeyedMap::merge) combines values where they are, by a [`Combine`] of the library or of
-///   your program, so that nobody has to lock, read and write back. [`update`](KeyedMap::update) takes any
-///   closure, for two round trips or more.
+/// - **Many at once.** [`extend`](KeyedMap::extend), [`merge_all`](KeyedMap::merge_all),
+///   [`get_many`](KeyedMap::get_many) and [`remove_many`](KeyedMap::remove_many) carry thousands of entries a round
+///   trip. What is more than about 1 MiB goes in several calls, in order: each is atomic, and others may come between.
+///   After an error the calls before it stay.
+/// - **Beside the data.** [`merge`](KeyedMap::merge) combines values where they are, by a [`Combine`] of the library or
+///   of your program, so that nobody has to lock, read and write back. [`update`](KeyedMap::update) takes any closure,
+///   for two round trips or more.
 /// - **Reading all.** [`iter`](KeyedMap::iter) reads in pages of 1 MiB and sees each page at its moment;
 ///   [`snapshot`](KeyedMap::snapshot) and [`to_map`](Map#method.to_map) see all at one moment.
-/// - **Keys** are equal when their encodings are: `0.0` and `-0.0` are two keys. They need no `Hash` and no `Eq`. A key that
-///   cannot be encoded, or would not decode again, is refused with [`Error::NotSent`]; a value that does not decode is [`Error::Reply`].
+/// - **Keys** are equal when their encodings are: `0.0` and `-0.0` are two keys. They need no `Hash` and no `Eq`. A key
+///   that cannot be encoded, or would not decode again, is refused with [`Error::NotSent`]; a value that does not
+///   decode is [`Error::Reply`].
 ///
 /// Unlike the one of `std` it yields copies, so `get` costs the value's bytes, and there is no `entry` to hold on to:
 /// `get_or_insert`, `merge`, `update` and `compare_exchange` do what it is used for. A key names one kind of map: as an
@@ -48,7 +50,7 @@ use crate::value::{Value, decode, encode, shape};
 /// let counted = [("green", 2), ("room", 5)].map(|(word, count)| (word.to_owned(), count));
 /// words.merge_all(counted, Combine::sum())?; // one round trip, whoever else does the same
 /// assert_eq!(words.get("green")?, Some(3));
-/// for entry in words.iter() {
+/// for entry in &words {
 ///     let (word, count) = entry?;
 ///     println!("{word}: {count}");
 /// }
@@ -57,7 +59,8 @@ use crate::value::{Value, decode, encode, shape};
 pub type Map<K, V> = KeyedMap<K, V, Unordered>;
 
 face! {
-    /// A shared map whose keys are in the order `O`: a [`Map`] or an [`OrderedMap`](super::OrderedMap), by which names it is used.
+    /// A shared map whose keys are in the order `O`: a [`Map`] or an [`OrderedMap`](super::OrderedMap), by which names
+    /// it is used.
     pub struct KeyedMap<K, V, O>(MapObject);
 }
 
@@ -67,7 +70,8 @@ impl<K: Value, V: Value, O: KeyOrder> KeyedMap<K, V, O> {
         Self::of(MapObject::named(key, O::ENCODING, shape::<K>(), shape::<V>()))
     }
 
-    /// All entries, in pages that are read when the iterator gets to them; see [`KeyedIter`] for what it sees of changes.
+    /// All entries, in pages that are read when the iterator gets to them; see [`KeyedIter`] for what it sees of
+    /// changes.
     ///
     /// It is not a [`snapshot`](Self::snapshot), because that is a write, can be refused, and costs the node memory
     /// while it is held; most loops over a map need none of it, and a map of up to 1 MiB is seen at one moment anyway.
@@ -186,7 +190,7 @@ impl<K: Value, V: Value, O: KeyOrder> KeyedMap<K, V, O> {
     /// # Errors
     /// As every call's.
     pub async fn is_empty(&self) -> Result<bool, Error> {
-        Ok(self.handle.len_async().await? == 0)
+        self.handle.is_empty_async().await
     }
 
     /// Removes all entries.
@@ -215,8 +219,8 @@ impl<K: Value, V: Value, O: KeyOrder> KeyedMap<K, V, O> {
         decode(&there, self.object())
     }
 
-    /// Changes the entry of a key from `current` to `new`, where `None` is no entry, if it is `current` (byte for byte, once
-    /// encoded); the inner result says whether it was, and what.
+    /// Changes the entry of a key from `current` to `new`, where `None` is no entry, if it is `current` (byte for byte,
+    /// once encoded); the inner result says whether it was, and what.
     ///
     /// # Errors
     /// As [`insert`](Self::insert).
@@ -234,8 +238,8 @@ impl<K: Value, V: Value, O: KeyOrder> KeyedMap<K, V, O> {
         Ok(if exchanged { Ok(value) } else { Err(value) })
     }
 
-    /// Changes the entry of a key to `change` of it, where `None` is no entry, trying again when another caller came between;
-    /// returns the one before.
+    /// Changes the entry of a key to `change` of it, where `None` is no entry, trying again when another caller came
+    /// between; returns the one before.
     ///
     /// Two round trips at least. Where many update one key, [`merge`](Self::merge) is faster.
     ///
@@ -254,11 +258,12 @@ impl<K: Value, V: Value, O: KeyOrder> KeyedMap<K, V, O> {
         }
     }
 
-    /// Combines the value of a key with `value`, beside it, or makes it `value` if there is none; returns what came of it.
+    /// Combines the value of a key with `value`, beside it, or makes it `value` if there is none; returns what came of
+    /// it.
     ///
     /// # Errors
-    /// [`Error::Method`] when the node's program has no such function, or the result is larger than 31 MiB: nothing is changed. And as
-    /// [`insert`](Self::insert).
+    /// [`Error::Method`] when the node's program has no such function, or the result is larger than 31 MiB: nothing is
+    /// changed. And as [`insert`](Self::insert).
     pub async fn merge(&self, key: K, value: V, combine: Combine<V>) -> Result<V, Error<CombineError>> {
         let (key, value) = (self.key(&key).map_err(Error::widen)?, self.value(&value).map_err(Error::widen)?);
         let merged = self.handle.merge_async(key, value, combine.name().to_owned()).await?;
@@ -346,7 +351,8 @@ impl<K: Value, V: Value, O: KeyOrder> KeyedMap<K, V, O> {
     /// What the map has now, to be read at leisure while others change it.
     ///
     /// # Errors
-    /// [`Error::Method`] with [`TooManySnapshots`] when 16 of this map are held: nothing was taken. And as every call's.
+    /// [`Error::Method`] with [`TooManySnapshots`] when 16 of this map are held: nothing was taken. And as every
+    /// call's.
     pub async fn snapshot(&self) -> Result<MapSnapshot<K, V, O>, Error<TooManySnapshots>> {
         let taken = self.handle.snapshot_async().await?;
         Ok(MapSnapshot::of(&self.handle, &taken))
@@ -361,9 +367,18 @@ impl<K: Value + Eq + Hash, V: Value> KeyedMap<K, V, Unordered> {
     /// [snapshot](Self::snapshot).
     ///
     /// # Errors
-    /// [`Error::Method`] when that is refused, because 16 are held: try again later, or use [`iter`](Self::iter). And as
-    /// every call's.
+    /// [`Error::Method`] when that is refused, because 16 are held: try again later, or use [`iter`](Self::iter). And
+    /// as every call's.
     pub async fn to_map(&self) -> Result<HashMap<K, V>, Error> {
         self.whole().await
+    }
+}
+
+impl<K: Value, V: Value, O: KeyOrder> IntoIterator for &KeyedMap<K, V, O> {
+    type Item = Result<(K, V), Error>;
+    type IntoIter = KeyedIter<(K, V)>;
+
+    fn into_iter(self) -> KeyedIter<(K, V)> {
+        self.iter()
     }
 }

@@ -1,4 +1,5 @@
-//! Encoded keys that have the order of the keys: the format of the crate `memcomparable`, with errors where that panics.
+//! Encoded keys that have the order of the keys: the format of the crate `memcomparable`, with errors where that
+//! panics.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;

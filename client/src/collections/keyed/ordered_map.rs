@@ -14,19 +14,21 @@ use super::map::KeyedMap;
 use super::place::Place;
 use crate::value::{Value, decode};
 
-/// A shared map in the order of its keys, for threads on any number of machines: the namesake of `std::collections::BTreeMap`.
+/// A shared map in the order of its keys, for threads on any number of machines: the namesake of
+/// `std::collections::BTreeMap`.
 ///
-/// It does, costs and promises all that a [`Map`](super::Map) does, and besides knows its first and last entries and the
-/// ranges between keys, so it is also a priority queue, an index by time, a board of the best.
+/// It does, costs and promises all that a [`Map`](super::Map) does, and besides knows its first and last entries and
+/// the ranges between keys, so it is also a priority queue, an index by time, a board of the best.
 ///
-/// **The order** is that of the keys' encoding: that of `Ord` for integers, `bool`, `char`, strings, `Option`, tuples, arrays,
-/// sequences, and structs and enums whose `Ord` is derived, in the order in which fields and variants are declared. Floats have
-/// theirs, with `-0.0` equal to `0.0` and `NaN` above all. What does not show in the encoding is not known to
-/// it: a `Reverse` does not reverse, nor does an `Ord` written by hand count.
+/// **The order** is that of the keys' encoding: that of `Ord` for integers, `bool`, `char`, strings, `Option`, tuples,
+/// arrays, sequences, and structs and enums whose `Ord` is derived, in the order in which fields and variants are
+/// declared. Floats have theirs, with `-0.0` equal to `0.0` and `NaN` above all. What does not show in the encoding is
+/// not known to it: a `Reverse` does not reverse, nor does an `Ord` written by hand count.
 ///
 /// **Keys that it cannot take** are refused with [`Error::NotSent`], and nothing is sent: maps, enums of more than 256
-/// variants, and types that ask serde for a borrowed `str` or for anything that comes. A [`Map`](super::Map) takes most of them.
-/// A key takes more bytes than in a `Map`: integers their full width, strings 9 bytes for each 8, sequences a byte an element.
+/// variants, and types that ask serde for a borrowed `str` or for anything that comes. A [`Map`](super::Map) takes most
+/// of them. A key takes more bytes than in a `Map`: integers their full width, strings 9 bytes for each 8, sequences a
+/// byte an element.
 ///
 /// A range whose end lies before its start is empty, where `std` panics.
 ///
@@ -34,7 +36,8 @@ use crate::value::{Value, decode};
 /// use greenroom::collections::OrderedMap;
 ///
 /// let jobs = OrderedMap::named("jobs");
-/// jobs.extend([((2_u32, "sweep"), 0_u64), ((1, "cook"), 7)].map(|((rank, name), cost)| ((rank, name.to_owned()), cost)))?;
+/// jobs.insert((2_u32, "sweep".to_owned()), 0_u64)?;
+/// jobs.insert((1, "cook".to_owned()), 7)?;
 /// for job in jobs.range((1, String::new())..(2, String::new())) {
 ///     println!("{:?}", job?);
 /// }
@@ -48,8 +51,9 @@ pub type OrderedMap<K, V> = KeyedMap<K, V, Ordered>;
 impl<K: Value, V: Value> KeyedMap<K, V, Ordered> {
     /// The entries whose keys lie in `range`, from either end: `.rev()` begins with the last.
     ///
-    /// The first page is one of 4 KiB, and the next ones grow to 1 MiB, so that `range(key..).next()` is cheap. See [`KeyedIter`]
-    /// for what it sees of changes. Bounds that cannot be encoded are the iterator's first item, an error.
+    /// The first page is one of 4 KiB, and the next ones grow to 1 MiB, so that `range(key..).next()` is cheap. See
+    /// [`KeyedIter`] for what it sees of changes. Bounds that cannot be encoded are the iterator's first item, an
+    /// error.
     pub fn range(&self, range: impl RangeBounds<K>) -> KeyedIter<(K, V)> {
         Place::now(self.handle()).range(&range)
     }
@@ -141,8 +145,8 @@ impl<K: Value + Ord, V: Value> KeyedMap<K, V, Ordered> {
     /// [snapshot](Self::snapshot).
     ///
     /// # Errors
-    /// [`Error::Method`] when that is refused, because 16 are held: try again later, or use [`iter`](Self::iter). And as
-    /// every call's.
+    /// [`Error::Method`] when that is refused, because 16 are held: try again later, or use [`iter`](Self::iter). And
+    /// as every call's.
     pub async fn to_map(&self) -> Result<BTreeMap<K, V>, Error> {
         self.whole().await
     }

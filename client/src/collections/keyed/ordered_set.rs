@@ -17,8 +17,9 @@ use crate::value::Value;
 /// A shared set in the order of its elements, for threads on any number of machines: the namesake of
 /// `std::collections::BTreeSet`.
 ///
-/// It does, costs and promises all that a [`Set`](super::Set) does, and besides knows its first and last elements and the ranges between.
-/// Its order, and the elements that it cannot take, are those of an [`OrderedMap`](super::OrderedMap)'s keys.
+/// It does, costs and promises all that a [`Set`](super::Set) does, and besides knows its first and last elements and
+/// the ranges between. Its order, and the elements that it cannot take, are those of an
+/// [`OrderedMap`](super::OrderedMap)'s keys.
 ///
 /// ```no_run
 /// use greenroom::collections::OrderedSet;
@@ -125,8 +126,8 @@ impl<T: Value + Ord> KeyedSet<T, Ordered> {
     /// [snapshot](Self::snapshot).
     ///
     /// # Errors
-    /// [`Error::Method`] when that is refused, because 16 are held: try again later, or use [`iter`](Self::iter). And as
-    /// every call's.
+    /// [`Error::Method`] when that is refused, because 16 are held: try again later, or use [`iter`](Self::iter). And
+    /// as every call's.
     pub async fn to_set(&self) -> Result<BTreeSet<T>, Error> {
         self.whole().await
     }

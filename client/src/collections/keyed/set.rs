@@ -21,18 +21,18 @@ use crate::value::{Value, shape};
 
 /// A shared set, for threads on any number of machines: the namesake of `std::collections::HashSet`.
 ///
-/// Each method is one call of one object: atomic, linearizable, and one round trip, which carries the element. A set lives on
-/// one node, whole. Bulk calls ([`extend`](KeyedSet::extend), [`contains_many`](KeyedSet::contains_many),
-/// [`remove_many`](KeyedSet::remove_many), [`retain_all`](KeyedSet::retain_all), [`intersection`](KeyedSet::intersection))
-/// carry thousands of elements a round trip; what is more than about 1 MiB goes in several calls, in order: each is atomic, and others
-/// may come between. [`iter`](KeyedSet::iter) reads in pages, each of its moment; [`snapshot`](KeyedSet::snapshot) and
-/// [`to_set`](Set#method.to_set) see all at one moment.
+/// Each method is one call of one object: atomic, linearizable, and one round trip, which carries the element. A set
+/// lives on one node, whole. Bulk calls ([`extend`](KeyedSet::extend), [`contains_many`](KeyedSet::contains_many),
+/// [`remove_many`](KeyedSet::remove_many), [`retain_all`](KeyedSet::retain_all),
+/// [`intersection`](KeyedSet::intersection)) carry thousands of elements a round trip; what is more than about 1 MiB
+/// goes in several calls, in order: each is atomic, and others may come between. [`iter`](KeyedSet::iter) reads in
+/// pages, each of its moment; [`snapshot`](KeyedSet::snapshot) and [`to_set`](Set#method.to_set) see all at one moment.
 ///
-/// Elements are equal when their encodings are, and need no `Hash` and no `Eq`. One that cannot be encoded, or would not decode again, is refused with
-/// [`Error::NotSent`].
+/// Elements are equal when their encodings are, and need no `Hash` and no `Eq`. One that cannot be encoded, or would
+/// not decode again, is refused with [`Error::NotSent`].
 ///
-/// Unlike the one of `std` it yields copies. A union or a difference with a local set has to bring all elements here, so there
-/// is no method for it: take `to_set()?` and those of `std`. A key names one kind of set: as an
+/// Unlike the one of `std` it yields copies. A union or a difference with a local set has to bring all elements here,
+/// so there is no method for it: take `to_set()?` and those of `std`. A key names one kind of set: as an
 /// [`OrderedSet`](super::OrderedSet), or of another type, it is refused with `DifferentArguments`.
 ///
 /// ```no_run
@@ -48,7 +48,8 @@ use crate::value::{Value, shape};
 pub type Set<T> = KeyedSet<T, Unordered>;
 
 face! {
-    /// A shared set whose elements are in the order `O`: a [`Set`] or an [`OrderedSet`](super::OrderedSet), by which names it is used.
+    /// A shared set whose elements are in the order `O`: a [`Set`] or an [`OrderedSet`](super::OrderedSet), by which
+    /// names it is used.
     pub struct KeyedSet<T, O>(SetObject);
 }
 
@@ -58,7 +59,8 @@ impl<T: Value, O: KeyOrder> KeyedSet<T, O> {
         Self::of(SetObject::named(key, O::ENCODING, shape::<T>()))
     }
 
-    /// All elements, in pages that are read when the iterator gets to them; see [`KeyedIter`] for what it sees of changes.
+    /// All elements, in pages that are read when the iterator gets to them; see [`KeyedIter`] for what it sees of
+    /// changes.
     pub fn iter(&self) -> KeyedIter<T> {
         Place::now(&self.handle).iter::<T, O>()
     }
@@ -136,7 +138,7 @@ impl<T: Value, O: KeyOrder> KeyedSet<T, O> {
     /// # Errors
     /// As every call's.
     pub async fn is_empty(&self) -> Result<bool, Error> {
-        Ok(self.handle.len_async().await? == 0)
+        self.handle.is_empty_async().await
     }
 
     /// Removes all elements.
@@ -177,7 +179,8 @@ impl<T: Value, O: KeyOrder> KeyedSet<T, O> {
         }
     }
 
-    /// Whether each of many elements is there, in their order. One round trip for each 1 MiB of them, each of one moment.
+    /// Whether each of many elements is there, in their order. One round trip for each 1 MiB of them, each of one
+    /// moment.
     ///
     /// # Errors
     /// As [`insert`](Self::insert).
@@ -229,7 +232,8 @@ impl<T: Value, O: KeyOrder> KeyedSet<T, O> {
     /// What the set has now, to be read at leisure while others change it.
     ///
     /// # Errors
-    /// [`Error::Method`] with [`TooManySnapshots`] when 16 of this set are held: nothing was taken. And as every call's.
+    /// [`Error::Method`] with [`TooManySnapshots`] when 16 of this set are held: nothing was taken. And as every
+    /// call's.
     pub async fn snapshot(&self) -> Result<SetSnapshot<T, O>, Error<TooManySnapshots>> {
         let taken = self.handle.snapshot_async().await?;
         Ok(SetSnapshot::of(&self.handle, &taken))
@@ -244,9 +248,18 @@ impl<T: Value + Eq + Hash> KeyedSet<T, Unordered> {
     /// [snapshot](Self::snapshot).
     ///
     /// # Errors
-    /// [`Error::Method`] when that is refused, because 16 are held: try again later, or use [`iter`](Self::iter). And as
-    /// every call's.
+    /// [`Error::Method`] when that is refused, because 16 are held: try again later, or use [`iter`](Self::iter). And
+    /// as every call's.
     pub async fn to_set(&self) -> Result<HashSet<T>, Error> {
         self.whole().await
+    }
+}
+
+impl<T: Value, O: KeyOrder> IntoIterator for &KeyedSet<T, O> {
+    type Item = Result<T, Error>;
+    type IntoIter = KeyedIter<T>;
+
+    fn into_iter(self) -> KeyedIter<T> {
+        self.iter()
     }
 }

@@ -20,15 +20,17 @@ use crate::value::{Value, decode};
 
 /// What a map has at one moment, for reading at leisure while others change the map.
 ///
-/// Taking it is one round trip and copies nothing. While it is held, the node keeps of each entry that is changed what it
-/// was, so it costs memory there in proportion to the changes, and each change a little more. Give it back soon: it is
-/// given back when the last of this value, its clones and its iterators is dropped, by [`release`](Self::release), or when the owner or
-/// its session ends. After that, reading ends with [`Error::Superseded`].
+/// Taking it is one round trip and copies nothing. While it is held, the node keeps of each entry that is changed what
+/// it was, so it costs memory there in proportion to the changes, and each change a little more. Give it back soon: it
+/// is given back when the last of this value, its clones and its iterators is dropped, by [`release`](Self::release),
+/// or when the owner or its session ends. After that, reading ends with [`Error::Superseded`].
 pub struct MapSnapshot<K, V, O> {
     place: Place<MapObjectHandle>,
     len: u64,
-    types: PhantomData<fn() -> (K, V, O)>,
+    types: PhantomData<Types<K, V, O>>,
 }
+
+type Types<K, V, O> = fn() -> (K, V, O);
 
 /// What a set has at one moment, for reading at leisure while others change the set.
 ///
