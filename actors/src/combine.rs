@@ -85,14 +85,13 @@ impl<V: Number> Combine<V> {
     }
 }
 
-impl<T> Combine<Vec<T>> {
-    /// What is there, followed by what comes.
-    pub const fn append() -> Self {
-        Self::of_name("append")
-    }
-}
+/// Values that can be appended to each other, encoded as they are.
+pub trait Appendable {}
 
-impl Combine<String> {
+impl<T> Appendable for Vec<T> {}
+impl Appendable for String {}
+
+impl<V: Appendable> Combine<V> {
     /// What is there, followed by what comes.
     pub const fn append() -> Self {
         Self::of_name("append")
@@ -241,16 +240,42 @@ pub enum CombineError {
         /// What the decoder said.
         why: String,
     },
+    /// The result is larger than [`COMBINED_BYTES_MAX`]: nobody could be sent it.
+    #[error("what came of `{name}` has {bytes} bytes, and at most {COMBINED_BYTES_MAX} are allowed")]
+    TooLarge {
+        /// The function.
+        name: String,
+        /// The size of the result.
+        bytes: u64,
+    },
+}
+
+/// The most bytes that a combined value may have: with what is around it, it still fits a frame.
+pub const COMBINED_BYTES_MAX: usize = 31 << 20;
+
+/// Whether there is a function of that name, for whoever has nothing to combine yet.
+///
+/// # Errors
+/// [`CombineError::Unknown`] when there is none.
+pub fn check(name: &str) -> Result<(), CombineError> {
+    function(name).map(|_| ())
+}
+
+fn function(name: &str) -> Result<CombineFn, CombineError> {
+    functions().get(name).copied().ok_or_else(|| CombineError::Unknown(name.to_owned()))
 }
 
 /// Combines what is there with what comes by the function of that name.
 ///
 /// # Errors
-/// When there is no such function, or a value is not one of its.
+/// When there is no such function, a value is not one of its, or the result is too large.
 pub fn combine(name: &str, there: &[u8], comes: &[u8]) -> Result<Bytes, CombineError> {
-    let run = functions().get(name).ok_or_else(|| CombineError::Unknown(name.to_owned()))?;
+    let run = function(name)?;
     let combined =
         run(there, comes).map_err(|why| CombineError::Value { name: name.to_owned(), why: why.to_string() })?;
+    if combined.len() > COMBINED_BYTES_MAX {
+        return Err(CombineError::TooLarge { name: name.to_owned(), bytes: combined.len() as u64 });
+    }
     Ok(combined.into())
 }
 
@@ -321,5 +346,13 @@ mod tests {
         assert_eq!(combine("sum Tally", b"", b""), Err(CombineError::Unknown("sum Tally".to_owned())));
         assert!(matches!(combine("sum u64", &[0x80], &[1]), Err(CombineError::Value { .. })));
         assert!(matches!(combine("append", &[], &[0]), Err(CombineError::Value { .. })));
+        assert_eq!((check("max u8"), check("none")), (Ok(()), Err(CombineError::Unknown("none".to_owned()))));
+    }
+
+    #[test]
+    fn what_would_not_fit_a_frame_is_refused() {
+        let half = postcard::to_allocvec(&vec![0_u8; COMBINED_BYTES_MAX / 2]).expect("encodes");
+        let (name, bytes) = ("append".to_owned(), COMBINED_BYTES_MAX as u64 + 4);
+        assert_eq!(combine("append", &half, &half), Err(CombineError::TooLarge { name, bytes }));
     }
 }

@@ -98,6 +98,11 @@ impl<T> Grants<T> {
         self.held.iter().map(|(&id, grant)| (id, grant))
     }
 
+    /// What has been given out, the oldest first, to be changed.
+    pub fn given_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.held.values_mut().map(|grant| &mut grant.what)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.held.len()

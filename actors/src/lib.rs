@@ -48,7 +48,7 @@ pub use objects_table::{ObjectEntry, ObjectName, ObjectNumber, ObjectTable, Shar
 pub use replies::{Abandoned, Admission, Answer, LANES_MAX, LanePool, ReplyTable};
 pub use ring::{VIRTUAL_NODES, place};
 pub use rollback::SMALL_STATE_BYTES_MAX;
-pub use schema::{fingerprint, shape_of};
+pub use schema::{fingerprint, shape_of, variants_max_of};
 pub use slot::{Arrival, Effect, Limits, Now, Slot};
 pub use table::{Member, NodeLayout, SLOTS_DEFAULT, SlotPlace, SlotTable, shard_of, slot_of};
 pub use turn::{Continue, Message, Stamp, Then, Turn};

@@ -11,12 +11,15 @@ mod elements;
 mod journal;
 mod list;
 mod matrix;
+mod map;
 mod mutex;
 mod pages;
 mod promise;
 mod rwlock;
 mod semaphore;
 mod vector;
+mod set;
+mod sorted;
 
 pub use atomic::{
     AtomicBool, AtomicBoolHandle, AtomicBoolMessages, AtomicF64, AtomicF64Handle, AtomicF64Messages, AtomicI64,
@@ -45,3 +48,11 @@ pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages, Sup
 pub use pages::{BULK_BYTES, OutOfRange, PAGE_BYTES};
 pub use promise::{AlreadySet, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};
 pub use vector::{ARRAY_BYTES_MAX, ElementsPage, VectorObject, VectorObjectHandle, VectorObjectMessages};
+pub use map::{MapObject, MapObjectHandle, MapObjectMessages};
+pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages, Superseded};
+pub use promise::{AlreadySet, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};
+pub use set::{SetObject, SetObjectHandle, SetObjectMessages};
+pub use sorted::{
+    KeyEncoding, SCAN_BYTES_MAX, SNAPSHOTS_MAX, Scan, ScanFrom, ScanPage, SnapshotGone, SnapshotTaken,
+    TooManySnapshots, entry_bytes,
+};

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use greenroom::combine::{Combine, CombineError};
 use greenroom::{
     Access, CallId, Caller, Constructor, CreateError, Error, Fault, Handle, Message, Object, ObjectHandle, ObjectType,
     OutgoingCall, Owner, Ran, Registry, ReplyFuture, Run, SessionId, Stamp, State, Turn, Waiter, WaiterId,
 };
-use greenroom_macros::object;
+use greenroom_macros::{combine, object};
 use serde::{Deserialize, Serialize};
 
 /// Counts.
@@ -194,6 +195,30 @@ impl Permits {
     fn waiter_gone(&mut self, _waiter: WaiterId) {
         let Self::Free(free) = self;
         *free = 0;
+    }
+}
+
+/// A span of numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Span {
+    from: i64,
+    to: i64,
+}
+
+/// Widens a span so that it holds another.
+#[combine]
+pub fn widen(there: &mut Span, comes: Span) {
+    there.from = there.from.min(comes.from);
+    there.to = there.to.max(comes.to);
+}
+
+mod inside {
+    /// Of the same name as another module's might be.
+    #[super::combine]
+    pub(super) fn longest(there: &mut Vec<u8>, comes: Vec<u8>) {
+        if comes.len() > there.len() {
+            *there = comes;
+        }
     }
 }
 
@@ -475,6 +500,22 @@ fn state_survives_encoding() {
     let bytes = counter.encode(Vec::new()).expect("the state can be encoded");
     let object: Box<dyn Any> = (Tally::TYPE.decode)(&bytes).expect("the state decodes");
     assert_eq!(object.downcast_ref(), Some(&Tally { count: 5 }));
+}
+
+#[test]
+fn a_combine_function_is_called_by_its_name_and_stays_a_function() {
+    let by: Combine<Span> = widen::combine();
+    assert_eq!(by.name(), "macros::widen");
+    assert_eq!(inside::longest::combine().name(), "macros::inside::longest");
+    let (there, comes) = (Span { from: 1, to: 5 }, Span { from: -2, to: 3 });
+    let combined = greenroom::combine::combine(by.name(), &encoded(&there), &encoded(&comes)).expect("combines");
+    assert_eq!(decoded::<Span>(&combined), Span { from: -2, to: 5 });
+    let longest = greenroom::combine::combine("macros::inside::longest", &encoded(&[1_u8]), &encoded(&[2_u8]));
+    assert!(matches!(longest, Err(CombineError::Value { .. })), "an array is no vector: {longest:?}");
+
+    let mut span = there;
+    widen(&mut span, comes);
+    assert_eq!(span, Span { from: -2, to: 5 });
 }
 
 #[test]

@@ -17,3 +17,10 @@ pub use list::{List, ListIter};
 pub use matrix::Matrix;
 pub use pieces::ReadError;
 pub use vector::Vector;
+mod keyed;
+
+pub use greenroom_actors::objects::TooManySnapshots;
+pub use keyed::{
+    KeyOrder, KeyedIter, KeyedMap, KeyedSet, Map, MapSnapshot, Ordered, OrderedMap, OrderedSet, Set, SetSnapshot,
+    Unordered,
+};

@@ -21,7 +21,7 @@ pub use cell::Cell;
 #[doc(hidden)]
 pub use cli::stock_main;
 pub use client::{Client, ConnectError};
-pub use greenroom_actors::combine::{Combine, CombineError, Number};
+pub use greenroom_actors::combine::{Appendable, Combine, CombineError, Number};
 #[doc(hidden)]
 pub use greenroom_actors::expand;
 pub use greenroom_actors::objects::{Average, AverageHandle, Counter, CounterHandle, WrongLength};
