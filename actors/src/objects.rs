@@ -10,16 +10,16 @@ mod counter;
 mod elements;
 mod journal;
 mod list;
-mod matrix;
 mod map;
+mod matrix;
 mod mutex;
 mod pages;
 mod promise;
 mod rwlock;
 mod semaphore;
-mod vector;
 mod set;
 mod sorted;
+mod vector;
 
 pub use atomic::{
     AtomicBool, AtomicBoolHandle, AtomicBoolMessages, AtomicF64, AtomicF64Handle, AtomicF64Messages, AtomicI64,
@@ -34,25 +34,21 @@ pub use channel::{
     NotTaken, RecvError, RegisteredSender, TryRecvError,
 };
 pub use counter::{Counter, CounterHandle, CounterMessages};
+pub use elements::{ArrayError, Element, Elements, Op, Shape};
+pub use journal::{JournalObject, JournalObjectHandle, JournalObjectMessages, JournalPage, Trimmed};
+pub use list::{ListObject, ListObjectHandle, ListObjectMessages, ListPage};
+pub use map::{MapObject, MapObjectHandle, MapObjectMessages};
+pub use matrix::{MatrixObject, MatrixObjectHandle, MatrixObjectMessages};
 pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages};
+pub use pages::{BULK_BYTES, OutOfRange, PAGE_BYTES};
 pub use promise::{AlreadySet, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};
 pub use rwlock::{RwLockObject, RwLockObjectHandle, RwLockObjectMessages};
 pub use semaphore::{
     AcquireError, Permits, SemaphoreObject, SemaphoreObjectHandle, SemaphoreObjectMessages, TooManyPermits,
 };
-pub use elements::{ArrayError, Element, Elements, Op, Shape};
-pub use journal::{JournalObject, JournalObjectHandle, JournalObjectMessages, JournalPage, Trimmed};
-pub use list::{ListObject, ListObjectHandle, ListObjectMessages, ListPage};
-pub use matrix::{MatrixObject, MatrixObjectHandle, MatrixObjectMessages};
-pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages, Superseded};
-pub use pages::{BULK_BYTES, OutOfRange, PAGE_BYTES};
-pub use promise::{AlreadySet, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};
-pub use vector::{ARRAY_BYTES_MAX, ElementsPage, VectorObject, VectorObjectHandle, VectorObjectMessages};
-pub use map::{MapObject, MapObjectHandle, MapObjectMessages};
-pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages, Superseded};
-pub use promise::{AlreadySet, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};
 pub use set::{SetObject, SetObjectHandle, SetObjectMessages};
 pub use sorted::{
     KeyEncoding, SCAN_BYTES_MAX, SNAPSHOTS_MAX, Scan, ScanFrom, ScanPage, SnapshotGone, SnapshotTaken,
     TooManySnapshots, entry_bytes,
 };
+pub use vector::{ARRAY_BYTES_MAX, ElementsPage, VectorObject, VectorObjectHandle, VectorObjectMessages};

@@ -1,26 +1,23 @@
 //! Shared data in the shape of `std::collections`: the same names, an object's key more, and a `Result` for the network.
 
-mod queue;
-
-pub use queue::Queue;
 mod blob;
 mod journal;
+mod keyed;
 mod list;
 mod matrix;
 mod pieces;
+mod queue;
 mod vector;
 
 pub use blob::Blob;
-pub use greenroom_actors::objects::{ArrayError, BlobError, Element, Op, OutOfRange, Shape, Trimmed};
+pub use greenroom_actors::objects::{ArrayError, BlobError, Element, Op, OutOfRange, Shape, TooManySnapshots, Trimmed};
 pub use journal::{Follow, Journal, JournalIter};
-pub use list::{List, ListIter};
-pub use matrix::Matrix;
-pub use pieces::ReadError;
-pub use vector::Vector;
-mod keyed;
-
-pub use greenroom_actors::objects::TooManySnapshots;
 pub use keyed::{
     KeyOrder, KeyedIter, KeyedMap, KeyedSet, Map, MapSnapshot, Ordered, OrderedMap, OrderedSet, Set, SetSnapshot,
     Unordered,
 };
+pub use list::{List, ListIter};
+pub use matrix::Matrix;
+pub use pieces::ReadError;
+pub use queue::Queue;
+pub use vector::Vector;

@@ -1,9 +1,9 @@
 //! Synchronization in the shape of `std::sync`: the same names, an object's key more, and a `Result` for the network.
 
+pub mod atomic;
+pub mod channel;
 mod condvar;
 mod guard;
-pub mod channel;
-pub mod atomic;
 mod mutex;
 pub mod oneshot;
 mod promise;
