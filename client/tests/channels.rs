@@ -94,10 +94,11 @@ fn who_waits_to_send_is_served_in_order_and_not_overtaken(stage: &Stage) {
     let (sessions, first, receiver) = ends(stage, &channel);
     let other = sender(&sessions[1], &channel);
     first.send_all([0, 1]).expect("there is room");
-    let waiting: Vec<_> = (2..6_u64)
-        .map(|value| {
+    let waiting: Vec<_> = (1..)
+        .zip(2..6_u64)
+        .map(|(parked, value)| {
             let send = start_send(stage, if value % 2 == 0 { &first } else { &other }, value);
-            stage.until_parked(receiver.object(), value as usize - 1);
+            stage.until_parked(receiver.object(), parked);
             send
         })
         .collect();
@@ -139,9 +140,9 @@ fn in_a_rendezvous_a_send_waits_until_a_receiver_takes(stage: &Stage) {
     let (_sessions, sender, receiver) = ends(stage, &channel);
     assert_eq!(sender.capacity(), Ok(Some(0)));
     assert_eq!(sender.try_send(100), Err(Error::Method(TrySendError::Full(100))), "nobody waits for it");
-    let sends = [0, 1, 2_u64].map(|value| {
+    let sends = [(0, 1), (1, 2), (2_u64, 3)].map(|(value, parked)| {
         let send = start_send(stage, &sender, value);
-        stage.until_parked(receiver.object(), value as usize + 1);
+        stage.until_parked(receiver.object(), parked);
         send
     });
     assert_eq!(receiver.len(), Ok(0));

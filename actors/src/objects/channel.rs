@@ -188,6 +188,11 @@ impl ChannelObject {
         self.store.len()
     }
 
+    /// Whether no values are in.
+    pub fn is_empty(&self) -> bool {
+        self.store.is_empty()
+    }
+
     /// How many values may be in; `None` is any number.
     pub fn capacity(&self) -> Option<u64> {
         self.kind.capacity()

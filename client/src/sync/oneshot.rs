@@ -1,7 +1,7 @@
 //! Oneshots: one value, from one who has it to one who waits for it.
 //!
 //! Like `tokio::sync::oneshot`, with a key. It is a channel of one value, which closes behind it; see
-//! [`channel`](super::channel) for order, the end, and what a call costs: each is one round trip.
+//! [channels](super::channel) for order, the end, and what a call costs: each is one round trip.
 //!
 //! The receiver gets the value once, or [`RecvError`] if the sender went without sending: it was dropped, or its session ended.
 //! A oneshot has one life: delete it (`object().delete()`) to use its key again.

@@ -179,7 +179,7 @@ impl<T: Value> Sender<T> {
     /// # Errors
     /// As every call's.
     pub async fn is_empty(&self) -> Result<bool, Error> {
-        Ok(self.handle.len_async().await? == 0)
+        self.handle.is_empty_async().await
     }
 
     /// How many values may be in the channel; `None` is any number.
