@@ -9,7 +9,7 @@ use greenroom_actors::{CallId, Fault};
 
 fn described(bench: &Bench) -> serde_json::Value {
     let (_, entry) = bench.slot.objects().iter().next().expect("there is one object");
-    entry.instance().borrow().describe(bench.now_ms)
+    entry.instance().borrow_mut().describe(bench.now_ms, 100)
 }
 
 fn begin(bench: &mut Bench, session: u64) -> CallId {
