@@ -94,6 +94,9 @@ impl<T> Grants<T> {
     }
 }
 
+/// In a queue shorter than this nobody looks for calls that wait no more.
+const LOOK_FROM: usize = 4;
+
 /// Calls that wait for `R`, in order of arrival, each with what it wants.
 ///
 /// Who gave up (deadline, cancel, end of the owner) is passed over, and forgotten at a cost that stays in proportion.
@@ -101,19 +104,23 @@ impl<T> Grants<T> {
 #[serde(bound = "T: Serialize + serde::de::DeserializeOwned")]
 pub struct WaitQueue<R, T = ()> {
     waiting: VecDeque<(Waiter<R>, T)>,
+    /// At this length the next push looks for calls that wait no more: twice what was left the last time, so that a queue
+    /// whose length stays about the same is not looked through at each push.
+    look_at: usize,
 }
 
 impl<R, T> Default for WaitQueue<R, T> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new() }
+        Self { waiting: VecDeque::new(), look_at: LOOK_FROM }
     }
 }
 
 impl<R, T> WaitQueue<R, T> {
     /// Adds a call at the end.
     pub fn push(&mut self, waiter: Waiter<R>, wants: T) {
-        if self.waiting.len().is_power_of_two() {
+        if self.waiting.len() >= self.look_at {
             self.forget_gone();
+            self.look_at = LOOK_FROM.max(2 * self.waiting.len());
         }
         self.waiting.push_back((waiter, wants));
     }
@@ -135,6 +142,21 @@ impl<R, T> WaitQueue<R, T> {
     /// Takes all calls that still wait.
     pub fn drain(&mut self) -> impl Iterator<Item = (Waiter<R>, T)> + use<R, T> {
         std::mem::take(&mut self.waiting).into_iter().filter(|(waiter, _)| waiter.is_live())
+    }
+
+    /// Takes those calls that still wait and want what `wanted` is true of, in order.
+    pub fn drain_if(&mut self, mut wanted: impl FnMut(&T) -> bool) -> Vec<(Waiter<R>, T)> {
+        let (taken, left) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .filter(|(waiter, _)| waiter.is_live())
+            .partition::<VecDeque<_>, _>(|(_, wants)| wanted(wants));
+        self.waiting = left;
+        taken.into()
+    }
+
+    /// How many calls there are at most: who gave up counts until it is looked for. Unlike [`len`](Self::len) it costs nothing.
+    pub fn len_max(&self) -> usize {
+        self.waiting.len()
     }
 
     /// How many calls still wait.
@@ -161,5 +183,70 @@ impl<R, T> WaitQueue<R, T> {
         while self.waiting.front().is_some_and(|(waiter, _)| !waiter.is_live()) {
             self.waiting.pop_front();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{CallId, SessionId};
+    use crate::waiter::{ParkedCall, ParkedCalls, enter, leave};
+
+    /// A turn in which the calls of these numbers are parked.
+    fn with_parked<R>(parked: impl IntoIterator<Item = u64>, run: impl FnOnce() -> R) -> R {
+        let owner = Owner::Session(SessionId(1));
+        let call = ParkedCall { call: CallId::default(), owner, method: 0, deadline_ms: None, since_ms: 0 };
+        enter(parked.into_iter().map(|number| (WaiterId(number), call.clone())).collect::<ParkedCalls>());
+        let output = run();
+        leave();
+        output
+    }
+
+    fn filled(numbers: impl IntoIterator<Item = u64>) -> WaitQueue<(), u64> {
+        let mut queue = WaitQueue::default();
+        for number in numbers {
+            queue.push(Waiter::new(WaiterId(number)), number);
+        }
+        queue
+    }
+
+    #[test]
+    fn who_gave_up_is_forgotten_before_the_queue_doubles() {
+        let mut queue = with_parked(0..100, || filled(0..100));
+        with_parked(50..1_050, || {
+            for number in 100..1_050 {
+                queue.push(Waiter::new(WaiterId(number)), number);
+            }
+            assert_eq!((queue.len(), queue.len_max()), (1_000, 1_000));
+        });
+        for number in 1_050..5_000 {
+            with_parked([number], || queue.push(Waiter::new(WaiterId(number)), number));
+            assert!(queue.len_max() <= 2_048, "{}", queue.len_max());
+        }
+        assert!(queue.len_max() < 10, "{}", queue.len_max());
+    }
+
+    #[test]
+    fn a_queue_of_constant_length_is_not_looked_through_at_each_push() {
+        with_parked(0..10_000, || {
+            let mut queue = filled(0..1_024);
+            let mut looked = 0;
+            for number in 1_024..10_000 {
+                looked += u32::from(queue.waiting.len() >= queue.look_at);
+                queue.push(Waiter::new(WaiterId(number)), number);
+                assert_eq!(queue.pop().map(|(_, _, wants)| wants), Some(number - 1_024));
+            }
+            assert!(looked <= 1, "{looked}");
+        });
+    }
+
+    #[test]
+    fn some_are_taken_and_the_others_keep_their_order() {
+        with_parked((0..10).filter(|number| *number != 4), || {
+            let mut queue = filled(0..10);
+            let even: Vec<u64> = queue.drain_if(|number| number % 2 == 0).into_iter().map(|(_, wants)| wants).collect();
+            assert_eq!(even, [0, 2, 6, 8]);
+            assert_eq!(queue.iter().copied().collect::<Vec<_>>(), [1, 3, 5, 7, 9]);
+        });
     }
 }
