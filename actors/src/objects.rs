@@ -8,8 +8,8 @@ mod mutex;
 mod promise;
 
 pub use average::{Average, AverageHandle, AverageMessages, WrongLength};
-pub use barrier::{Barrier, BarrierHandle, BarrierMessages, BarrierWaitResult};
+pub use barrier::{Aborted, Barrier, BarrierHandle, BarrierMessages, BarrierWaitResult};
 pub use cell::{CellObject, CellObjectHandle, CellObjectMessages};
 pub use counter::{Counter, CounterHandle, CounterMessages};
 pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages, Superseded};
-pub use promise::{AlreadySet, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};
+pub use promise::{AlreadySet, PromiseError, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};

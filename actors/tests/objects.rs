@@ -6,17 +6,8 @@ mod common;
 
 use bytes::Bytes;
 use common::{Bench, Request};
-use greenroom::objects::{
-    AlreadySet, Average, Barrier, BarrierWaitResult, CellObject, Counter, Locked, MutexObject, PromiseObject,
-    Superseded,
-};
-use greenroom::{CallId, Fault, Fence, Refusal};
-
-const BARRIER: (u32,) = (3,);
-
-fn wait(bench: &mut Bench, session: u64) -> CallId {
-    bench.send::<Barrier, ()>(&Request::made_with("gate", &BARRIER).by(session), "wait", &())
-}
+use greenroom::objects::{Average, CellObject, Counter, Locked, MutexObject, PromiseObject, Superseded};
+use greenroom::{CallId, Fault, Fence};
 
 fn lock(bench: &mut Bench, session: u64) -> CallId {
     bench.send::<MutexObject, ()>(&mutex().by(session), "lock", &())
@@ -56,52 +47,6 @@ fn a_cell_exchanges_only_what_it_holds() {
     assert_eq!(exchange(&mut bench, b"a", b"c"), "b");
     let get = bench.send::<CellObject, _>(&request, "get", &());
     assert_eq!(bench.value::<Bytes>(get), "b");
-}
-
-#[test]
-fn a_barrier_opens_for_the_last_party_who_is_the_leader() {
-    let mut bench = Bench::new();
-    for generation in 0..3 {
-        let (first, second) = (wait(&mut bench, 1), wait(&mut bench, 2));
-        assert!(bench.answer(first).is_none());
-        let third = wait(&mut bench, 3);
-        let results: Vec<BarrierWaitResult> = [first, second, third].map(|call| bench.value(call)).to_vec();
-        assert_eq!(results.iter().map(BarrierWaitResult::is_leader).collect::<Vec<_>>(), [false, false, true]);
-        assert!(results.iter().all(|result| result.generation() == generation));
-    }
-}
-
-#[test]
-fn a_seat_at_a_barrier_is_free_again_when_its_caller_gives_up() {
-    let mut bench = Bench::new();
-    let patient = wait(&mut bench, 1);
-    let hasty = bench.send::<Barrier, ()>(&Request::made_with("gate", &BARRIER).by(2).until(2_000), "wait", &());
-    bench.advance(2_000);
-    assert_eq!(bench.fault(hasty), Fault::TimedOut);
-    let cancelled = wait(&mut bench, 3);
-    bench.cancel::<Barrier>(cancelled, "gate");
-    assert_eq!(bench.fault(cancelled), Fault::Cancelled);
-    let dead = wait(&mut bench, 4);
-    bench.end_session(4);
-    assert_eq!(bench.fault(dead), Fault::Cancelled);
-
-    let second = wait(&mut bench, 5);
-    assert_eq!(bench.call::<Barrier, _, u32>("gate", "waiting", &()), 2);
-    assert!(bench.answer(patient).is_none(), "two of three are here");
-    let third = wait(&mut bench, 6);
-    assert!(!bench.value::<BarrierWaitResult>(patient).is_leader());
-    assert!(!bench.value::<BarrierWaitResult>(second).is_leader());
-    assert!(bench.value::<BarrierWaitResult>(third).is_leader());
-}
-
-#[test]
-fn a_barrier_of_nobody_or_of_another_number_is_refused() {
-    let mut bench = Bench::new();
-    let nobody = bench.send::<Barrier, ()>(&Request::made_with("none", &(0_u32,)), "wait", &());
-    assert!(matches!(bench.fault(nobody), Fault::Refused(Refusal::Constructor(_))));
-    wait(&mut bench, 1);
-    let other = bench.send::<Barrier, ()>(&Request::made_with("gate", &(4_u32,)), "wait", &());
-    assert_eq!(bench.fault(other), Fault::Refused(Refusal::DifferentArguments));
 }
 
 #[test]
@@ -189,20 +134,6 @@ fn callers_that_gave_up_leave_nothing_behind() {
         .map(|(_, entry)| entry.instance().borrow().encoded_state().expect("encodes").len())
         .collect();
     assert!(sizes.iter().all(|&size| size < 100), "{sizes:?}");
-}
-
-#[test]
-fn a_promise_is_kept_once_and_wakes_everybody() {
-    let mut bench = Bench::new();
-    let request = Request::made_with("p", &(1_u64,));
-    let early = bench.send::<PromiseObject, ()>(&request, "get", &());
-    let set = bench.send::<PromiseObject, _>(&request, "set", &(Bytes::from_static(b"v"),));
-    assert_eq!(bench.value::<Result<(), AlreadySet>>(set), Ok(()));
-    let again = bench.send::<PromiseObject, _>(&request, "set", &(Bytes::from_static(b"w"),));
-    assert_eq!(bench.value::<Result<(), AlreadySet>>(again), Err(AlreadySet));
-    let late = bench.send::<PromiseObject, ()>(&request, "get", &());
-    assert_eq!(bench.value::<Bytes>(early), "v");
-    assert_eq!(bench.value::<Bytes>(late), "v");
 }
 
 #[test]

@@ -3,6 +3,17 @@
 mod mutex;
 mod promise;
 
-pub use greenroom_actors::objects::{AlreadySet, Barrier, BarrierHandle, BarrierWaitResult};
+/// ```no_run
+/// use greenroom::sync::Barrier;
+///
+/// let phase = Barrier::named("phase", 80);
+/// if phase.wait()?.is_leader() {
+///     println!("all 80 are here");
+/// }
+/// # Ok::<(), greenroom::Error>(())
+/// ```
+#[doc(inline)]
+pub use greenroom_actors::objects::Barrier;
+pub use greenroom_actors::objects::{Aborted, AlreadySet, BarrierHandle, BarrierWaitResult, PromiseError};
 pub use mutex::{Mutex, MutexGuard};
 pub use promise::Promise;
