@@ -4,12 +4,18 @@ mod average;
 mod barrier;
 mod cell;
 mod counter;
+mod event;
+mod latch;
 mod mutex;
+mod notify;
 mod promise;
 
 pub use average::{Average, AverageHandle, AverageMessages, WrongLength};
 pub use barrier::{Aborted, Barrier, BarrierHandle, BarrierMessages, BarrierWaitResult};
 pub use cell::{CellObject, CellObjectHandle, CellObjectMessages};
 pub use counter::{Counter, CounterHandle, CounterMessages};
+pub use event::{EventObject, EventObjectHandle, EventObjectMessages};
+pub use latch::{LatchObject, LatchObjectHandle, LatchObjectMessages};
 pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages, Superseded};
+pub use notify::{Notified, NotifyObject, NotifyObjectHandle, NotifyObjectMessages};
 pub use promise::{AlreadySet, PromiseError, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};

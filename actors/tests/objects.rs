@@ -6,7 +6,9 @@ mod common;
 
 use bytes::Bytes;
 use common::{Bench, Request};
-use greenroom::objects::{Average, CellObject, Counter, Locked, MutexObject, PromiseObject, Superseded};
+use greenroom::objects::{
+    Average, CellObject, Counter, Locked, MutexObject, Notified, NotifyObject, PromiseObject, Superseded,
+};
 use greenroom::{CallId, Fault, Fence};
 
 fn lock(bench: &mut Bench, session: u64) -> CallId {
@@ -134,6 +136,29 @@ fn callers_that_gave_up_leave_nothing_behind() {
         .map(|(_, entry)| entry.instance().borrow().encoded_state().expect("encodes").len())
         .collect();
     assert!(sizes.iter().all(|&size| size < 100), "{sizes:?}");
+}
+
+#[test]
+fn a_notification_that_its_caller_did_not_take_goes_to_the_next_or_is_kept() {
+    let mut bench = Bench::new();
+    let request = Request::of("n");
+    let [first, second] =
+        [1, 2].map(|session| bench.send::<NotifyObject, _>(&Request::of("n").by(session), "notified", &()));
+    bench.call::<NotifyObject, _, ()>("n", "notify_one", &());
+    bench.value::<Notified>(first);
+    bench.cancel::<NotifyObject>(first, "n");
+    assert_eq!(bench.value::<Notified>(second), Notified::One);
+    bench.cancel::<NotifyObject>(second, "n");
+    let third = bench.send::<NotifyObject, _>(&request, "notified", &());
+    assert_eq!(bench.value::<Notified>(third), Notified::One, "nobody waited, so it was kept");
+    let fourth = bench.send::<NotifyObject, _>(&request, "notified", &());
+    bench.call::<NotifyObject, _, ()>("n", "notify_waiters", &());
+    assert_eq!(bench.value::<Notified>(fourth), Notified::All);
+    bench.cancel::<NotifyObject>(fourth, "n");
+    let notify = bench.send::<NotifyObject, _>(&request, "notify_waiters", &());
+    bench.cancel::<NotifyObject>(notify, "n");
+    let fifth = bench.send::<NotifyObject, _>(&request, "notified", &());
+    assert!(bench.answer(fifth).is_none(), "one that was for all is for nobody else");
 }
 
 #[test]

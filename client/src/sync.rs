@@ -1,8 +1,12 @@
 //! Synchronization in the shape of `std::sync`: the same names, an object's key more, and a `Result` for the network.
 
+mod event;
+mod latch;
 mod mutex;
+mod notify;
 mod promise;
 
+pub use event::Event;
 /// ```no_run
 /// use greenroom::sync::Barrier;
 ///
@@ -15,5 +19,7 @@ mod promise;
 #[doc(inline)]
 pub use greenroom_actors::objects::Barrier;
 pub use greenroom_actors::objects::{Aborted, AlreadySet, BarrierHandle, BarrierWaitResult, PromiseError};
+pub use latch::Latch;
 pub use mutex::{Mutex, MutexGuard};
+pub use notify::Notify;
 pub use promise::Promise;
