@@ -8,6 +8,7 @@ mod event;
 mod latch;
 mod mutex;
 mod notify;
+mod phaser;
 mod promise;
 
 pub use average::{Average, AverageHandle, AverageMessages, WrongLength};
@@ -18,4 +19,5 @@ pub use event::{EventObject, EventObjectHandle, EventObjectMessages};
 pub use latch::{LatchObject, LatchObjectHandle, LatchObjectMessages};
 pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages, Superseded};
 pub use notify::{Notified, NotifyObject, NotifyObjectHandle, NotifyObjectMessages};
+pub use phaser::{PhaserError, PhaserObject, PhaserObjectHandle, PhaserObjectMessages};
 pub use promise::{AlreadySet, PromiseError, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};

@@ -7,9 +7,10 @@ mod common;
 use bytes::Bytes;
 use common::{Bench, Request};
 use greenroom::objects::{
-    Average, CellObject, Counter, Locked, MutexObject, Notified, NotifyObject, PromiseObject, Superseded,
+    Average, CellObject, Counter, Locked, MutexObject, Notified, NotifyObject, PhaserError, PhaserObject,
+    PromiseObject, Superseded,
 };
-use greenroom::{CallId, Fault, Fence};
+use greenroom::{CallId, Fault, Fence, WaiterId};
 
 fn lock(bench: &mut Bench, session: u64) -> CallId {
     bench.send::<MutexObject, ()>(&mutex().by(session), "lock", &())
@@ -159,6 +160,19 @@ fn a_notification_that_its_caller_did_not_take_goes_to_the_next_or_is_kept() {
     bench.cancel::<NotifyObject>(notify, "n");
     let fifth = bench.send::<NotifyObject, _>(&request, "notified", &());
     assert!(bench.answer(fifth).is_none(), "one that was for all is for nobody else");
+}
+
+#[test]
+fn a_party_whose_caller_gave_up_is_not_waited_for() {
+    let mut bench = Bench::new();
+    let party: WaiterId = bench.call::<PhaserObject, _, Result<_, PhaserError>>("p", "register", &()).expect("is open");
+    let unwanted = bench.send::<PhaserObject, _>(&Request::of("p"), "register", &());
+    let wait = bench.send::<PhaserObject, _>(&Request::of("p"), "arrive_and_wait", &(party,));
+    assert!(bench.answer(wait).is_none());
+    bench.cancel::<PhaserObject>(unwanted, "p");
+    assert_eq!(bench.value::<Result<u64, PhaserError>>(wait), Ok(1));
+    let late = bench.send::<PhaserObject, _>(&Request::of("p"), "arrive_and_deregister", &(WaiterId(5),));
+    assert_eq!(bench.value::<Result<u64, PhaserError>>(late), Err(PhaserError::NotRegistered));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod event;
 mod latch;
 mod mutex;
 mod notify;
+mod phaser;
 mod promise;
 
 pub use event::Event;
@@ -18,8 +19,9 @@ pub use event::Event;
 /// ```
 #[doc(inline)]
 pub use greenroom_actors::objects::Barrier;
-pub use greenroom_actors::objects::{Aborted, AlreadySet, BarrierHandle, BarrierWaitResult, PromiseError};
+pub use greenroom_actors::objects::{Aborted, AlreadySet, BarrierHandle, BarrierWaitResult, PhaserError, PromiseError};
 pub use latch::Latch;
 pub use mutex::{Mutex, MutexGuard};
 pub use notify::Notify;
+pub use phaser::{Party, Phaser};
 pub use promise::Promise;
