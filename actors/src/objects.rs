@@ -8,6 +8,7 @@ mod event;
 mod latch;
 mod mutex;
 mod notify;
+mod once;
 mod phaser;
 mod promise;
 
@@ -19,5 +20,6 @@ pub use event::{EventObject, EventObjectHandle, EventObjectMessages};
 pub use latch::{LatchObject, LatchObjectHandle, LatchObjectMessages};
 pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages, Superseded};
 pub use notify::{Notified, NotifyObject, NotifyObjectHandle, NotifyObjectMessages};
+pub use once::{Begun, OnceObject, OnceObjectHandle, OnceObjectMessages, SetError};
 pub use phaser::{PhaserError, PhaserObject, PhaserObjectHandle, PhaserObjectMessages};
 pub use promise::{AlreadySet, PromiseError, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};

@@ -7,8 +7,8 @@ mod common;
 use bytes::Bytes;
 use common::{Bench, Request};
 use greenroom::objects::{
-    Average, CellObject, Counter, Locked, MutexObject, Notified, NotifyObject, PhaserError, PhaserObject,
-    PromiseObject, Superseded,
+    Average, Begun, CellObject, Counter, Locked, MutexObject, Notified, NotifyObject, OnceObject, PhaserError,
+    PhaserObject, PromiseObject, Superseded,
 };
 use greenroom::{CallId, Fault, Fence, WaiterId};
 
@@ -173,6 +173,28 @@ fn a_party_whose_caller_gave_up_is_not_waited_for() {
     assert_eq!(bench.value::<Result<u64, PhaserError>>(wait), Ok(1));
     let late = bench.send::<PhaserObject, _>(&Request::of("p"), "arrive_and_deregister", &(WaiterId(5),));
     assert_eq!(bench.value::<Result<u64, PhaserError>>(late), Err(PhaserError::NotRegistered));
+}
+
+#[test]
+fn who_gives_up_after_it_was_told_to_make_the_value_leaves_it_to_the_next() {
+    let mut bench = Bench::new();
+    let request = Request::made_with("o", &(1_u64,));
+    let [first, second] = [1, 2].map(|session| {
+        let request = Request::made_with("o", &(1_u64,)).by(session);
+        bench.send::<OnceObject, _>(&request, "begin", &())
+    });
+    let Begun::Initialize(void) = bench.value(first) else { panic!("there is no value") };
+    assert!(bench.answer(second).is_none());
+    bench.cancel::<OnceObject>(first, "o");
+    let Begun::Initialize(fence) = bench.value(second) else { panic!("there is no value") };
+    assert!(fence > void);
+    let finish = |bench: &mut Bench, fence: Fence| -> Result<(), Superseded> {
+        let call = bench.send::<OnceObject, _>(&request, "finish", &(fence, Bytes::from_static(b"v")));
+        bench.value(call)
+    };
+    assert_eq!(finish(&mut bench, void), Err(Superseded { fence: void }));
+    assert_eq!(finish(&mut bench, fence), Ok(()));
+    assert_eq!(finish(&mut bench, fence), Err(Superseded { fence }), "a turn ends once");
 }
 
 #[test]

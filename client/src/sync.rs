@@ -4,6 +4,7 @@ mod event;
 mod latch;
 mod mutex;
 mod notify;
+mod once;
 mod phaser;
 mod promise;
 
@@ -19,9 +20,12 @@ pub use event::Event;
 /// ```
 #[doc(inline)]
 pub use greenroom_actors::objects::Barrier;
-pub use greenroom_actors::objects::{Aborted, AlreadySet, BarrierHandle, BarrierWaitResult, PhaserError, PromiseError};
+pub use greenroom_actors::objects::{
+    Aborted, AlreadySet, BarrierHandle, BarrierWaitResult, PhaserError, PromiseError, SetError,
+};
 pub use latch::Latch;
 pub use mutex::{Mutex, MutexGuard};
 pub use notify::Notify;
+pub use once::{Once, OnceCell};
 pub use phaser::{Party, Phaser};
 pub use promise::Promise;
