@@ -5,6 +5,7 @@ mod barrier;
 mod cell;
 mod counter;
 mod event;
+mod exchanger;
 mod latch;
 mod mutex;
 mod notify;
@@ -17,6 +18,7 @@ pub use barrier::{Aborted, Barrier, BarrierHandle, BarrierMessages, BarrierWaitR
 pub use cell::{CellObject, CellObjectHandle, CellObjectMessages};
 pub use counter::{Counter, CounterHandle, CounterMessages};
 pub use event::{EventObject, EventObjectHandle, EventObjectMessages};
+pub use exchanger::{ExchangerObject, ExchangerObjectHandle, ExchangerObjectMessages};
 pub use latch::{LatchObject, LatchObjectHandle, LatchObjectMessages};
 pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages, Superseded};
 pub use notify::{Notified, NotifyObject, NotifyObjectHandle, NotifyObjectMessages};

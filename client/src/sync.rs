@@ -1,6 +1,7 @@
 //! Synchronization in the shape of `std::sync`: the same names, an object's key more, and a `Result` for the network.
 
 mod event;
+mod exchanger;
 mod latch;
 mod mutex;
 mod notify;
@@ -9,6 +10,7 @@ mod phaser;
 mod promise;
 
 pub use event::Event;
+pub use exchanger::Exchanger;
 /// ```no_run
 /// use greenroom::sync::Barrier;
 ///
