@@ -8,12 +8,18 @@ mod cell;
 mod channel;
 mod counter;
 mod elements;
+mod event;
+mod exchanger;
 mod journal;
+mod latch;
 mod list;
 mod map;
 mod matrix;
 mod mutex;
+mod notify;
+mod once;
 mod pages;
+mod phaser;
 mod promise;
 mod rwlock;
 mod semaphore;
@@ -26,7 +32,7 @@ pub use atomic::{
     AtomicI64Handle, AtomicI64Messages, AtomicU64, AtomicU64Handle, AtomicU64Messages, Exchanged,
 };
 pub use average::{Average, AverageHandle, AverageMessages, WrongLength};
-pub use barrier::{Barrier, BarrierHandle, BarrierMessages, BarrierWaitResult};
+pub use barrier::{Aborted, Barrier, BarrierHandle, BarrierMessages, BarrierWaitResult};
 pub use blob::{BLOB_BYTES_MAX, BlobError, BlobObject, BlobObjectHandle, BlobObjectMessages, BlobPage, Place, Stage};
 pub use cell::{CellObject, CellObjectHandle, CellObjectMessages};
 pub use channel::{
@@ -35,13 +41,19 @@ pub use channel::{
 };
 pub use counter::{Counter, CounterHandle, CounterMessages};
 pub use elements::{ArrayError, Element, Elements, Op, Shape};
+pub use event::{EventObject, EventObjectHandle, EventObjectMessages};
+pub use exchanger::{ExchangerObject, ExchangerObjectHandle, ExchangerObjectMessages};
 pub use journal::{JournalObject, JournalObjectHandle, JournalObjectMessages, JournalPage, Trimmed};
+pub use latch::{LatchObject, LatchObjectHandle, LatchObjectMessages};
 pub use list::{ListObject, ListObjectHandle, ListObjectMessages, ListPage};
 pub use map::{MapObject, MapObjectHandle, MapObjectMessages};
 pub use matrix::{MatrixObject, MatrixObjectHandle, MatrixObjectMessages};
 pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages};
+pub use notify::{Notified, NotifyObject, NotifyObjectHandle, NotifyObjectMessages};
+pub use once::{Begun, Initializer, OnceObject, OnceObjectHandle, OnceObjectMessages, SetError};
 pub use pages::{BULK_BYTES, OutOfRange, PAGE_BYTES};
-pub use promise::{AlreadySet, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};
+pub use phaser::{PhaserError, PhaserObject, PhaserObjectHandle, PhaserObjectMessages};
+pub use promise::{AlreadySet, PromiseError, PromiseObject, PromiseObjectHandle, PromiseObjectMessages};
 pub use rwlock::{RwLockObject, RwLockObjectHandle, RwLockObjectMessages};
 pub use semaphore::{
     AcquireError, Permits, SemaphoreObject, SemaphoreObjectHandle, SemaphoreObjectMessages, TooManyPermits,

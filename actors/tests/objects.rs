@@ -7,15 +7,10 @@ mod common;
 use bytes::Bytes;
 use common::{Bench, Request};
 use greenroom::objects::{
-    AlreadySet, Average, Barrier, BarrierWaitResult, CellObject, Counter, Locked, MutexObject, PromiseObject,
+    Average, Begun, CellObject, Counter, Locked, MutexObject, Notified, NotifyObject, OnceObject, PhaserError,
+    PhaserObject, PromiseObject,
 };
-use greenroom::{CallId, Fault, NotHeld, Refusal, WaiterId};
-
-const BARRIER: (u32,) = (3,);
-
-fn wait(bench: &mut Bench, session: u64) -> CallId {
-    bench.send::<Barrier, ()>(&Request::made_with("gate", &BARRIER).by(session), "wait", &())
-}
+use greenroom::{CallId, Fault, NotHeld, WaiterId};
 
 fn lock(bench: &mut Bench, session: u64) -> CallId {
     bench.send::<MutexObject, ()>(&mutex().by(session), "lock", &())
@@ -60,52 +55,6 @@ fn a_cell_exchanges_only_what_it_holds() {
     assert_eq!(exchange(&mut bench, b"a", b"c"), "b");
     let get = bench.send::<CellObject, _>(&request, "get", &());
     assert_eq!(bench.value::<Bytes>(get), "b");
-}
-
-#[test]
-fn a_barrier_opens_for_the_last_party_who_is_the_leader() {
-    let mut bench = Bench::new();
-    for generation in 0..3 {
-        let (first, second) = (wait(&mut bench, 1), wait(&mut bench, 2));
-        assert!(bench.answer(first).is_none());
-        let third = wait(&mut bench, 3);
-        let results: Vec<BarrierWaitResult> = [first, second, third].map(|call| bench.value(call)).to_vec();
-        assert_eq!(results.iter().map(BarrierWaitResult::is_leader).collect::<Vec<_>>(), [false, false, true]);
-        assert!(results.iter().all(|result| result.generation() == generation));
-    }
-}
-
-#[test]
-fn a_seat_at_a_barrier_is_free_again_when_its_caller_gives_up() {
-    let mut bench = Bench::new();
-    let patient = wait(&mut bench, 1);
-    let hasty = bench.send::<Barrier, ()>(&Request::made_with("gate", &BARRIER).by(2).until(2_000), "wait", &());
-    bench.advance(2_000);
-    assert_eq!(bench.fault(hasty), Fault::TimedOut);
-    let cancelled = wait(&mut bench, 3);
-    bench.cancel::<Barrier>(cancelled, "gate");
-    assert_eq!(bench.fault(cancelled), Fault::Cancelled);
-    let dead = wait(&mut bench, 4);
-    bench.end_session(4);
-    assert_eq!(bench.fault(dead), Fault::Cancelled);
-
-    let second = wait(&mut bench, 5);
-    assert_eq!(bench.call::<Barrier, _, u32>("gate", "waiting", &()), 2);
-    assert!(bench.answer(patient).is_none(), "two of three are here");
-    let third = wait(&mut bench, 6);
-    assert!(!bench.value::<BarrierWaitResult>(patient).is_leader());
-    assert!(!bench.value::<BarrierWaitResult>(second).is_leader());
-    assert!(bench.value::<BarrierWaitResult>(third).is_leader());
-}
-
-#[test]
-fn a_barrier_of_nobody_or_of_another_number_is_refused() {
-    let mut bench = Bench::new();
-    let nobody = bench.send::<Barrier, ()>(&Request::made_with("none", &(0_u32,)), "wait", &());
-    assert!(matches!(bench.fault(nobody), Fault::Refused(Refusal::Constructor(_))));
-    wait(&mut bench, 1);
-    let other = bench.send::<Barrier, ()>(&Request::made_with("gate", &(4_u32,)), "wait", &());
-    assert_eq!(bench.fault(other), Fault::Refused(Refusal::DifferentArguments));
 }
 
 #[test]
@@ -196,17 +145,61 @@ fn callers_that_gave_up_leave_nothing_behind() {
 }
 
 #[test]
-fn a_promise_is_kept_once_and_wakes_everybody() {
+fn a_notification_that_its_caller_did_not_take_goes_to_the_next_or_is_kept() {
     let mut bench = Bench::new();
-    let request = Request::made_with("p", &(1_u64,));
-    let early = bench.send::<PromiseObject, ()>(&request, "get", &());
-    let set = bench.send::<PromiseObject, _>(&request, "set", &(Bytes::from_static(b"v"),));
-    assert_eq!(bench.value::<Result<(), AlreadySet>>(set), Ok(()));
-    let again = bench.send::<PromiseObject, _>(&request, "set", &(Bytes::from_static(b"w"),));
-    assert_eq!(bench.value::<Result<(), AlreadySet>>(again), Err(AlreadySet));
-    let late = bench.send::<PromiseObject, ()>(&request, "get", &());
-    assert_eq!(bench.value::<Bytes>(early), "v");
-    assert_eq!(bench.value::<Bytes>(late), "v");
+    let request = Request::of("n");
+    let [first, second] =
+        [1, 2].map(|session| bench.send::<NotifyObject, _>(&Request::of("n").by(session), "notified", &()));
+    bench.call::<NotifyObject, _, ()>("n", "notify_one", &());
+    bench.value::<Notified>(first);
+    bench.cancel::<NotifyObject>(first, "n");
+    assert_eq!(bench.value::<Notified>(second), Notified::One);
+    bench.cancel::<NotifyObject>(second, "n");
+    let third = bench.send::<NotifyObject, _>(&request, "notified", &());
+    assert_eq!(bench.value::<Notified>(third), Notified::One, "nobody waited, so it was kept");
+    let fourth = bench.send::<NotifyObject, _>(&request, "notified", &());
+    bench.call::<NotifyObject, _, ()>("n", "notify_waiters", &());
+    assert_eq!(bench.value::<Notified>(fourth), Notified::All);
+    bench.cancel::<NotifyObject>(fourth, "n");
+    let notify = bench.send::<NotifyObject, _>(&request, "notify_waiters", &());
+    bench.cancel::<NotifyObject>(notify, "n");
+    let fifth = bench.send::<NotifyObject, _>(&request, "notified", &());
+    assert!(bench.answer(fifth).is_none(), "one that was for all is for nobody else");
+}
+
+#[test]
+fn a_party_whose_caller_gave_up_is_not_waited_for() {
+    let mut bench = Bench::new();
+    let party: WaiterId = bench.call::<PhaserObject, _, Result<_, PhaserError>>("p", "register", &()).expect("is open");
+    let unwanted = bench.send::<PhaserObject, _>(&Request::of("p"), "register", &());
+    let wait = bench.send::<PhaserObject, _>(&Request::of("p"), "arrive_and_wait", &(party,));
+    assert!(bench.answer(wait).is_none());
+    bench.cancel::<PhaserObject>(unwanted, "p");
+    assert_eq!(bench.value::<Result<u64, PhaserError>>(wait), Ok(1));
+    let late = bench.send::<PhaserObject, _>(&Request::of("p"), "arrive_and_deregister", &(WaiterId(5),));
+    assert_eq!(bench.value::<Result<u64, PhaserError>>(late), Err(PhaserError::NotRegistered));
+}
+
+#[test]
+fn who_gives_up_after_it_was_told_to_make_the_value_leaves_it_to_the_next() {
+    let mut bench = Bench::new();
+    let request = Request::made_with("o", &(1_u64,));
+    let [first, second] = [1, 2].map(|session| {
+        let request = Request::made_with("o", &(1_u64,)).by(session);
+        bench.send::<OnceObject, _>(&request, "begin", &())
+    });
+    let Begun::Initialize(void) = bench.value(first) else { panic!("there is no value") };
+    assert!(bench.answer(second).is_none());
+    bench.cancel::<OnceObject>(first, "o");
+    let Begun::Initialize(given) = bench.value(second) else { panic!("there is no value") };
+    assert!(given.fence > void.fence);
+    let finish = |bench: &mut Bench, grant: WaiterId| -> Result<(), NotHeld> {
+        let call = bench.send::<OnceObject, _>(&request, "finish", &(grant, Bytes::from_static(b"v")));
+        bench.value(call)
+    };
+    assert_eq!(finish(&mut bench, void.grant), Err(NotHeld { grant: void.grant }));
+    assert_eq!(finish(&mut bench, given.grant), Ok(()));
+    assert_eq!(finish(&mut bench, given.grant), Err(NotHeld { grant: given.grant }), "a turn ends once");
 }
 
 #[test]

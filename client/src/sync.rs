@@ -3,18 +3,42 @@
 pub mod atomic;
 pub mod channel;
 mod condvar;
+mod event;
+mod exchanger;
 mod guard;
+mod latch;
 mod mutex;
+mod notify;
+mod once;
 pub mod oneshot;
+mod phaser;
 mod promise;
 mod rwlock;
 mod semaphore;
 
 pub use condvar::{Condvar, WaitTimeoutResult};
+pub use event::Event;
+pub use exchanger::Exchanger;
+/// ```no_run
+/// use greenroom::sync::Barrier;
+///
+/// let phase = Barrier::named("phase", 80);
+/// if phase.wait()?.is_leader() {
+///     println!("all 80 are here");
+/// }
+/// # Ok::<(), greenroom::Error>(())
+/// ```
+#[doc(inline)]
+pub use greenroom_actors::objects::Barrier;
 pub use greenroom_actors::objects::{
-    AcquireError, AlreadySet, Barrier, BarrierHandle, BarrierWaitResult, TooManyPermits,
+    Aborted, AcquireError, AlreadySet, BarrierHandle, BarrierWaitResult, PhaserError, PromiseError, SetError,
+    TooManyPermits,
 };
+pub use latch::Latch;
 pub use mutex::{Mutex, MutexGuard};
+pub use notify::Notify;
+pub use once::{Once, OnceCell};
+pub use phaser::{Party, Phaser};
 pub use promise::Promise;
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{Semaphore, SemaphorePermit};

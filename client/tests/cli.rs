@@ -105,7 +105,7 @@ fn a_call_that_fails_says_whether_it_was_applied() {
         (&["Promise/p", "get", "--new", "[1]", "--timeout-ms", "500"], "its deadline", "applied: no"),
         (
             &["Mutex/m", "unlock", "1", "null", "--new", "[1, []]"],
-            "`unlock` returned an error: {\"fence\":1}",
+            "`unlock` returned an error: {\"grant\":1}",
             "applied: yes",
         ),
     ];
@@ -119,7 +119,7 @@ fn a_call_that_fails_says_whether_it_was_applied() {
     let said = dev.say(&["call", "Mutex/m", "unlock", "1", "null", "--json"]);
     assert_eq!(said.status, Some(1), "{said:?}");
     let failure: Value = serde_json::from_str(&said.out).expect("prints JSON");
-    assert_eq!((&failure["applied"], &failure["method_error"]), (&json!(true), &json!({ "fence": 1 })));
+    assert_eq!((&failure["applied"], &failure["method_error"]), (&json!(true), &json!({ "grant": 1 })));
 }
 
 #[test]

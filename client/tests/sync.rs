@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use common::{client, embedded, parked, settings, soon, status, timed, until, until_parked};
-use greenroom::sync::{AlreadySet, Barrier, Mutex, Promise};
+use greenroom::sync::{Mutex, Promise};
 use greenroom::{Cell, Client, Counter, Error, JobId, Refusal, Settings, Value};
-use greenroom_actors::objects::{CellObject, MutexObject, PromiseObject};
+use greenroom_actors::objects::{CellObject, MutexObject};
 use greenroom_node::Node;
 
 /// A node, and a runtime for clients that plain threads use.
@@ -234,65 +234,6 @@ fn a_panic_under_the_lock_gives_it_back_without_changes() {
 }
 
 #[test]
-fn a_barrier_has_one_leader_each_time_it_opens() {
-    const ROUNDS: u64 = 25;
-    let served = Served::start();
-    let led = on_threads(&served.clients(4), 2, |client| {
-        let barrier = client.object(Barrier::named("gate", 8));
-        let passes = (0..ROUNDS).map(|round| {
-            let passed = barrier.wait().expect("passes");
-            assert_eq!(passed.generation(), round);
-            u64::from(passed.is_leader())
-        });
-        passes.sum::<u64>()
-    });
-    assert_eq!(led.iter().sum::<u64>(), ROUNDS);
-}
-
-#[tokio::test]
-async fn a_wait_whose_future_is_dropped_frees_its_seat() {
-    let node = embedded(|_| {});
-    let client = client(node.address()).await;
-    let barrier = client.object(Barrier::named("gate", 2));
-    let dropped = tokio::spawn(barrier.wait_async());
-    until_parked::<Barrier>(&client, "gate", 1).await;
-    dropped.abort();
-    until_parked::<Barrier>(&client, "gate", 0).await;
-    assert_eq!(barrier.waiting_async().await, Ok(0));
-    let (one, other) = soon("both", async { tokio::join!(barrier.wait_async(), barrier.wait_async()) }).await;
-    let (one, other) = (one.expect("passes"), other.expect("passes"));
-    assert_eq!((one.generation(), other.generation()), (0, 0));
-    assert_ne!(one.is_leader(), other.is_leader());
-}
-
-#[tokio::test]
-async fn a_promise_is_set_once_and_everybody_gets_its_value() {
-    let node = embedded(|_| {});
-    let (setter, getter) = (client(node.address()).await, client(node.address()).await);
-    let of_getter = promise::<String>(&getter, "p");
-    assert_eq!(of_getter.try_get_async().await, Ok(None));
-    let before: Vec<_> = (0..10)
-        .map(|_| {
-            let promise = of_getter.clone();
-            tokio::spawn(async move { promise.get_async().await })
-        })
-        .collect();
-    until_parked::<PromiseObject>(&setter, "p", 10).await;
-    let of_setter = promise::<String>(&setter, "p");
-    assert_eq!(of_setter.set_async("first".to_owned()).await, Ok(()));
-    for get in before {
-        assert_eq!(soon("the value", get).await.expect("runs"), Ok("first".to_owned()));
-    }
-    assert_eq!(of_setter.set_async("second".to_owned()).await, Err(Error::Method(AlreadySet)));
-    assert_eq!(of_getter.get_async().await, Ok("first".to_owned()), "it keeps its first value");
-    assert_eq!(of_getter.try_get_async().await, Ok(Some("first".to_owned())));
-
-    let never = promise::<String>(&getter, "never").with_timeout(Duration::from_millis(100));
-    assert!(matches!(never.get_async().await, Err(Error::TimedOut { .. })));
-    assert_eq!(parked::<PromiseObject>(&setter, "never").await, 0);
-}
-
-#[test]
 fn a_cell_is_read_and_written_whole() {
     let served = Served::start();
     let clients = served.clients(2);
@@ -325,7 +266,7 @@ fn values_of_two_types_or_two_initial_values_do_not_meet_under_one_key() {
     assert_eq!(mutex(&client, "m", 0_u64).is_locked(), Ok(false));
     assert_eq!(mutex(&client, "m", 0_i64).lock().map(drop), Err(different("Mutex/m")));
     promise::<u64>(&client, "p").set(1).expect("sets");
-    assert_eq!(promise::<i64>(&client, "p").get(), Err(different("Promise/p")));
+    assert_eq!(promise::<i64>(&client, "p").is_set(), Err(different("Promise/p")));
     assert_eq!(served.runtime.block_on(parked::<CellObject>(&client, "c")), 0);
 }
 

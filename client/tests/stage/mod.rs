@@ -10,7 +10,9 @@ mod pure;
 
 use std::cell::Cell;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use greenroom::{Caller, Error, RawHandle};
@@ -83,6 +85,18 @@ impl Stage {
         Started { stage: self, task: self.runtime.spawn(future) }
     }
 
+    /// Makes a call that waits in `object`, and lets whatever answer comes lie there: dropping it gives up.
+    pub fn hold<'f, T>(&self, object: &RawHandle, future: impl Future<Output = T> + 'f) -> Held<'f, T> {
+        let (before, mut future) = (self.parked(object), Box::pin(future));
+        let _runtime = self.runtime.enter();
+        until("the call is parked", || {
+            let answer = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(answer.is_pending(), "it does not wait");
+            self.parked(object) == before + 1
+        });
+        Held { _future: future }
+    }
+
     /// What an object says of itself: `state`, `holders`, `parked`.
     pub fn describe(&self, object: &RawHandle) -> serde_json::Value {
         object.describe().expect("describes")
@@ -104,6 +118,11 @@ impl Stage {
             machine.advance(time);
         }
     }
+}
+
+/// A call whose answer nobody takes.
+pub struct Held<'f, T> {
+    _future: Pin<Box<dyn Future<Output = T> + 'f>>,
 }
 
 impl<T: Send + 'static> Started<'_, T> {

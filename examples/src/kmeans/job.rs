@@ -61,3 +61,9 @@ impl From<greenroom::Error<greenroom::WrongLength>> for Failure {
         Self::Call(error.into())
     }
 }
+
+impl From<greenroom::Error<greenroom::sync::Aborted>> for Failure {
+    fn from(error: greenroom::Error<greenroom::sync::Aborted>) -> Self {
+        Self::Call(error.into())
+    }
+}
