@@ -153,7 +153,7 @@ fn its_object_types_can_be_called_from_a_shell() {
     assert!(refused.err.contains("{\"least\":1}") && refused.err.contains("applied: yes"), "{refused:?}");
     let unknown = call(&["Buffers/left", "len"]);
     assert_eq!(unknown.status, Some(2));
-    assert!(unknown.err.contains("Barrier, Buffer, Cell"), "{unknown:?}");
+    assert!(unknown.err.contains("Blob, Buffer, Cell"), "{unknown:?}");
 }
 
 #[test]

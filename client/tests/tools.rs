@@ -153,10 +153,10 @@ fn what_is_not_there_or_makes_no_sense_is_told_apart() {
     let cases: [(&[&str], i32, &str); 7] = [
         (&["describe", "Counter/none"], 1, "`Counter/none` does not exist"),
         (&["delete", "Counter/none"], 1, "`Counter/none` does not exist"),
-        (&["describe", "Centroid/c"], 2, "no object type `Centroid`; it has Average, "),
-        (&["watch", "Centroid/c"], 2, "no object type `Centroid`; it has Average, "),
-        (&["delete", "Centroid/c"], 2, "no object type `Centroid`; it has Average, "),
-        (&["objects", "--type", "Centroid"], 2, "no object type `Centroid`; it has Average, "),
+        (&["describe", "Centroid/c"], 2, "no object type `Centroid`; it has AtomicBool, "),
+        (&["watch", "Centroid/c"], 2, "no object type `Centroid`; it has AtomicBool, "),
+        (&["delete", "Centroid/c"], 2, "no object type `Centroid`; it has AtomicBool, "),
+        (&["objects", "--type", "Centroid"], 2, "no object type `Centroid`; it has AtomicBool, "),
         (&["describe", "Counter/"], 2, "the key is empty"),
     ];
     for (words, status, part) in cases {
