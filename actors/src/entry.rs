@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::caller::Construction;
 use crate::error::{Fault, Refusal};
-use crate::handle::Construction;
 use crate::ids::{CallId, Lane, LogIndex, Owner, Sequence, WaiterId};
 use crate::object::{Access, ObjectType};
 use crate::replies::Answer;

@@ -8,9 +8,10 @@ use serde::de::DeserializeOwned;
 pub use inventory;
 pub use serde;
 
+pub use crate::caller::Caller;
 pub use crate::combine::{Combine, Combiner, run as combine};
 pub use crate::error::{Erased, Error, Fault, ReplyBody};
-pub use crate::handle::{Caller, RawHandle};
+pub use crate::handle::RawHandle;
 use crate::ids::CallId;
 pub use crate::ids::{Owner, WaiterId};
 pub use crate::object::{

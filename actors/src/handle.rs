@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,115 +9,12 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::caller::{Caller, Construction, DefaultCaller, KeyText, OutgoingCall, system};
 use crate::error::{Erased, Error, ReplyBody};
 use crate::ids::JobId;
 use crate::object::{ObjectType, undecodable};
 use crate::turn::{Message, RawMessage};
 use crate::waiter::inside_turn;
-
-/// Method numbers from here on are the core's own; see [`system`].
-pub const SYSTEM_METHODS_FROM: u16 = 0xFFF0;
-
-/// Methods that every object has.
-pub mod system {
-    /// Makes the object if it is not there; returns whether it was made.
-    pub const CREATE: u16 = 0xFFF0;
-    /// Makes the object anew, whatever was there; its waiters learn that the old one is gone.
-    pub const FORCE_NEW: u16 = 0xFFF1;
-    /// Removes the object; returns whether it was there.
-    pub const DELETE: u16 = 0xFFF2;
-    /// The state as JSON text, with the parked calls.
-    pub const DESCRIBE: u16 = 0xFFF3;
-}
-
-/// A key: a literal, or shared.
-#[derive(Clone, Debug)]
-pub enum KeyText {
-    /// Of a `static` handle.
-    Static(&'static str),
-    /// Made at run time.
-    Shared(Arc<str>),
-}
-
-impl KeyText {
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Static(text) => text,
-            Self::Shared(text) => text,
-        }
-    }
-}
-
-/// The arguments of a constructor, encoded, with their hash.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Construction {
-    /// The arguments, as a tuple in postcard.
-    pub arguments: Bytes,
-    /// XXH3 (64 bits) over `arguments`; two creators of one key are compared by it.
-    pub hash: u64,
-}
-
-impl Construction {
-    /// Of encoded arguments.
-    pub fn new(arguments: Bytes) -> Self {
-        let hash = xxhash_rust::xxh3::xxh3_64(&arguments);
-        Self { arguments, hash }
-    }
-}
-
-/// A call on its way from a handle to a [`Caller`].
-#[derive(Clone, Debug)]
-pub struct OutgoingCall {
-    /// The object's type.
-    pub object_type: &'static ObjectType,
-    /// The object's key.
-    pub key: KeyText,
-    /// The job of the object; `None` is the caller's own.
-    pub job: Option<JobId>,
-    /// How to make the object, if its type takes arguments.
-    pub construction: Option<Arc<Construction>>,
-    /// The method's number.
-    pub method: u16,
-    /// Whether the method only reads.
-    pub read: bool,
-    /// Whether the call may wait in the object: it then has no deadline unless one is set.
-    pub parks: bool,
-    /// The encoded arguments.
-    pub arguments: Bytes,
-    /// How long the caller is ready to wait; `None` is the caller's default.
-    pub timeout: Option<Duration>,
-}
-
-impl OutgoingCall {
-    /// The object, as `Type/key`.
-    pub fn object(&self) -> String {
-        format!("{}/{}", self.object_type.name, self.key.as_str())
-    }
-}
-
-/// The reply of a call: its body, still encoded.
-pub type ReplyFuture = Pin<Box<dyn Future<Output = Result<Bytes, Error>> + Send>>;
-
-/// What carries calls to the cluster. A client implements it; handles use nothing else.
-pub trait Caller: Send + Sync + fmt::Debug + 'static {
-    /// Makes the call and returns its reply; dropping the future cancels a parked call.
-    fn call(&self, call: OutgoingCall) -> ReplyFuture;
-
-    /// Runs `task`, which awaits calls, to its end on this thread, and returns `true`.
-    ///
-    /// On a thread that runs async tasks, which must not block, it runs nothing and returns `false`.
-    fn block_on(&self, task: Pin<&mut dyn Future<Output = ()>>) -> bool;
-
-    /// Makes the call and lets nobody know what came of it. It returns at once.
-    fn cast(&self, call: OutgoingCall);
-}
-
-/// Finds the process's default [`Caller`], making it at first use. The client registers one.
-#[derive(Debug)]
-pub struct DefaultCaller(pub fn() -> Result<Arc<dyn Caller>, String>);
-
-inventory::collect!(DefaultCaller);
 
 /// An untyped handle: what the handles that `#[object]` makes are made of. Cloning it is cheap.
 #[derive(Clone)]

@@ -9,11 +9,11 @@ use std::panic::catch_unwind;
 
 use bytes::Bytes;
 
+use crate::caller::{SYSTEM_METHODS_FROM, system};
 use crate::entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
 use crate::error::{Fault, Refusal};
 use crate::execution::{Step, failed, panic_message, parked_call};
 use crate::guards::QueuedCall;
-use crate::handle::{SYSTEM_METHODS_FROM, system};
 use crate::ids::{CallId, LogIndex, Owner, SessionId, WaiterId};
 use crate::nested::NestedTable;
 use crate::object::{CreateError, ObjectType, Ran, Run, State};
@@ -342,7 +342,7 @@ impl Instance {
                 call: CallId { session: self.session, lane, sequence },
                 object_type: message.object_type,
                 key: message.key,
-                construction: message.construction.map(|arguments| crate::handle::Construction::new(arguments).into()),
+                construction: message.construction.map(|arguments| crate::caller::Construction::new(arguments).into()),
                 method: message.method,
                 arguments: message.arguments,
                 deadline_ms,

@@ -5,6 +5,8 @@
 // The code that `#[object]` writes names `::greenroom`; inside this crate that is this crate.
 extern crate self as greenroom;
 
+mod arrival;
+mod caller;
 pub mod combine;
 mod description;
 mod entry;
@@ -32,12 +34,14 @@ mod untaken;
 mod waiter;
 pub mod wire;
 
+pub use arrival::{Arrival, Limits, Now};
+pub use caller::{
+    Caller, Construction, DefaultCaller, KeyText, OutgoingCall, ReplyFuture, SYSTEM_METHODS_FROM, system,
+};
 pub use entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
 pub use error::{Erased, Error, Fault, MethodError, Refusal, ReplyBody};
 pub use grants::{Grant, Grants, NotHeld, WaitQueue};
-pub use handle::{
-    Caller, Construction, DefaultCaller, KeyText, OutgoingCall, RawHandle, ReplyFuture, SYSTEM_METHODS_FROM, system,
-};
+pub use handle::RawHandle;
 pub use ids::*;
 pub use instance::{Instance, NESTED_TIMEOUT_MS};
 pub use object::{
@@ -49,7 +53,7 @@ pub use replies::{Abandoned, Admission, Answer, LANES_MAX, LanePool, ReplyTable}
 pub use ring::{VIRTUAL_NODES, place};
 pub use rollback::SMALL_STATE_BYTES_MAX;
 pub use schema::{fingerprint, shape_of, variants_max_of};
-pub use slot::{Arrival, Effect, Limits, Now, Slot};
+pub use slot::{Effect, Slot};
 pub use table::{Member, NodeLayout, SLOTS_DEFAULT, SlotPlace, SlotTable, shard_of, slot_of};
 pub use turn::{Continue, Message, Stamp, Then, Turn};
 pub use waiter::{ParkedCall, ParkedCalls, Waiter};

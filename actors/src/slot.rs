@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
+use crate::arrival::{Arrival, Limits, Now};
+use crate::caller::{SYSTEM_METHODS_FROM, system};
 use crate::entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
 use crate::error::{Fault, Refusal};
-use crate::handle::{SYSTEM_METHODS_FROM, system};
 use crate::ids::{CallId, Epoch, JobId, Lane, LogIndex, Owner, Sequence, SlotId, WaiterId};
 use crate::object::Access;
 use crate::objects_table::{ObjectEntry, ObjectName, ObjectNumber, ObjectTable};
@@ -22,44 +23,6 @@ const SEED_STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// How long a call of an object that was cancelled before it came is remembered; no nested call lives longer.
 const KILLED_FOR_MS: u64 = 2 * crate::instance::NESTED_TIMEOUT_MS;
-
-/// What limits a slot's queues.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Calls that are ordered and not yet applied, for each object.
-    pub mailbox_max: u32,
-    /// Calls that wait in an object.
-    pub parked_max: u32,
-    /// Nested calls may not form a longer chain.
-    pub chain_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { mailbox_max: 16_384, parked_max: 100_000, chain_max: crate::wire::CHAIN_MAX }
-    }
-}
-
-/// A call that has reached its slot.
-#[derive(Clone, Debug)]
-pub struct Arrival<'a> {
-    /// Its id.
-    pub call: CallId,
-    /// Who makes it.
-    pub owner: Owner,
-    /// The object.
-    pub object: ObjectName<'a>,
-    /// The method's number.
-    pub method: u16,
-    /// The encoded arguments.
-    pub arguments: Bytes,
-    /// How the caller would make the object.
-    pub construction: Wanted,
-    /// When it ends by itself, in milliseconds since the Unix epoch.
-    pub deadline_ms: Option<u64>,
-    /// The objects that wait for it, as hashes.
-    pub chain: &'a [u64],
-}
 
 /// What a slot asks of its shard.
 #[derive(Debug)]
@@ -87,15 +50,6 @@ pub enum Effect {
         /// The call.
         call: NestedCall,
     },
-}
-
-/// The time and randomness that the shard gives a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Now {
-    /// Milliseconds since the Unix epoch.
-    pub ms: u64,
-    /// Random bits.
-    pub seed: u64,
 }
 
 /// One slot on its primary.
@@ -180,11 +134,11 @@ impl Slot {
                 Admission::Stale => return out.push(refused(call, Refusal::Stale)),
             }
         }
-        if let Err(refusal) = self.check(&arrival, now) {
+        if let Err(refusal) = arrival.check(self.limits, now) {
             return out.push(refused(call, refusal));
         }
         let object = self.objects.find_or_add(arrival.object, self.birth ^ self.appended.0.wrapping_mul(SEED_STEP));
-        let parks = parks(&arrival);
+        let parks = arrival.parks();
         if let Err(refusal) = self.check_room(object, parks) {
             return out.push(refused(call, refusal));
         }
@@ -370,27 +324,6 @@ impl Slot {
             || !self.objects.find(arrival.object).is_some_and(|object| self.objects.exists(object))
     }
 
-    fn check(&self, arrival: &Arrival<'_>, now: Now) -> Result<(), Refusal> {
-        if arrival.deadline_ms.is_some_and(|deadline_ms| deadline_ms < now.ms) {
-            return Err(Refusal::Expired);
-        }
-        let (object_type, method) = (arrival.object.object_type, arrival.method);
-        if method < SYSTEM_METHODS_FROM && usize::from(method) >= object_type.methods.len() {
-            return Err(Refusal::UnknownMethod { name: object_type.name.to_owned(), method });
-        }
-        if arrival.chain.contains(&arrival.object.hash) {
-            let object = format!("{}/{}", arrival.object.object_type.name, arrival.object.key);
-            return Err(Refusal::Cycle(format!(
-                "`{object}` already waits for this call, {} calls up",
-                arrival.chain.len()
-            )));
-        }
-        if arrival.chain.len() >= self.limits.chain_max {
-            return Err(Refusal::Cycle(format!("the chain of calls is {} long, its limit", arrival.chain.len())));
-        }
-        Ok(())
-    }
-
     /// A full waiting room takes nobody in who may have to wait; who sets the waiting free comes through.
     fn check_room(&self, object: ObjectNumber, parks: bool) -> Result<(), Refusal> {
         if self.objects.queued(object) >= self.limits.mailbox_max {
@@ -432,12 +365,6 @@ impl Slot {
         self.objects.note_queued(object);
         out.push(Effect::Apply { object, entry: Entry { stamp, kind: EntryKind::Call(entry) } });
     }
-}
-
-/// Whether the call may have to wait in the object.
-fn parks(arrival: &Arrival<'_>) -> bool {
-    let method = arrival.object.object_type.methods.get(usize::from(arrival.method));
-    method.is_some_and(|method| method.parks)
 }
 
 fn refused(call: CallId, refusal: Refusal) -> Effect {

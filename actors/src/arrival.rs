@@ -1,0 +1,86 @@
+//! Calls that reach a slot: what they say, what limits them, and what makes them impossible.
+
+use bytes::Bytes;
+
+use crate::caller::SYSTEM_METHODS_FROM;
+use crate::entry::Wanted;
+use crate::error::Refusal;
+use crate::ids::{CallId, Owner};
+use crate::objects_table::ObjectName;
+
+/// What limits a slot's queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls that are ordered and not yet applied, for each object.
+    pub mailbox_max: u32,
+    /// Calls that wait in an object.
+    pub parked_max: u32,
+    /// Nested calls may not form a longer chain.
+    pub chain_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { mailbox_max: 16_384, parked_max: 100_000, chain_max: crate::wire::CHAIN_MAX }
+    }
+}
+
+/// A call that has reached its slot.
+#[derive(Clone, Debug)]
+pub struct Arrival<'a> {
+    /// Its id.
+    pub call: CallId,
+    /// Who makes it.
+    pub owner: Owner,
+    /// The object.
+    pub object: ObjectName<'a>,
+    /// The method's number.
+    pub method: u16,
+    /// The encoded arguments.
+    pub arguments: Bytes,
+    /// How the caller would make the object.
+    pub construction: Wanted,
+    /// When it ends by itself, in milliseconds since the Unix epoch.
+    pub deadline_ms: Option<u64>,
+    /// The objects that wait for it, as hashes.
+    pub chain: &'a [u64],
+}
+
+/// The time and randomness that the shard gives a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds since the Unix epoch.
+    pub ms: u64,
+    /// Random bits.
+    pub seed: u64,
+}
+
+impl Arrival<'_> {
+    /// What makes the call impossible, whatever the object's state is.
+    pub(crate) fn check(&self, limits: Limits, now: Now) -> Result<(), Refusal> {
+        if self.deadline_ms.is_some_and(|deadline_ms| deadline_ms < now.ms) {
+            return Err(Refusal::Expired);
+        }
+        let (object_type, method) = (self.object.object_type, self.method);
+        if method < SYSTEM_METHODS_FROM && usize::from(method) >= object_type.methods.len() {
+            return Err(Refusal::UnknownMethod { name: object_type.name.to_owned(), method });
+        }
+        if self.chain.contains(&self.object.hash) {
+            let object = format!("{}/{}", self.object.object_type.name, self.object.key);
+            return Err(Refusal::Cycle(format!(
+                "`{object}` already waits for this call, {} calls up",
+                self.chain.len()
+            )));
+        }
+        if self.chain.len() >= limits.chain_max {
+            return Err(Refusal::Cycle(format!("the chain of calls is {} long, its limit", self.chain.len())));
+        }
+        Ok(())
+    }
+
+    /// Whether the call may have to wait in the object.
+    pub(crate) fn parks(&self) -> bool {
+        let method = self.object.object_type.methods.get(usize::from(self.method));
+        method.is_some_and(|method| method.parks)
+    }
+}
