@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn montecarlo(arguments: &[&str]) -> Output {
     run(env!("CARGO_BIN_EXE_montecarlo"), arguments)
@@ -12,6 +12,18 @@ fn montecarlo(arguments: &[&str]) -> Output {
 
 fn kmeans(arguments: &[&str]) -> Output {
     run(env!("CARGO_BIN_EXE_kmeans"), arguments)
+}
+
+fn philosophers(arguments: &[&str]) -> Output {
+    run(env!("CARGO_BIN_EXE_philosophers"), arguments)
+}
+
+fn boundedbuffer(arguments: &[&str]) -> Output {
+    run(env!("CARGO_BIN_EXE_boundedbuffer"), arguments)
+}
+
+fn barbershop(arguments: &[&str]) -> Output {
+    run(env!("CARGO_BIN_EXE_barbershop"), arguments)
 }
 
 /// Runs the program without the settings of this process.
@@ -110,5 +122,75 @@ fn kmeans_says_what_is_wrong_with_its_data() {
         let output = kmeans(&["--data", &path.to_string_lossy()]);
         assert!(!output.status.success());
         assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn philosophers_use_each_fork_for_every_meal_at_its_sides() {
+    let report = report(&philosophers(&["--philosophers", "3", "--meals", "5", "--json"]));
+    assert_eq!(report["exact"], true, "{report}");
+    let dinners = report["dinners"].as_array().expect("there are dinners");
+    assert_eq!(dinners.len(), 3, "on locks, on semaphores, on threads");
+    for dinner in dinners {
+        assert_eq!(dinner["fork_uses"], json!([10, 10, 10]), "{dinner}");
+    }
+}
+
+#[test]
+fn two_philosophers_share_both_forks() {
+    let report = report(&philosophers(&["--philosophers", "2", "--meals", "10", "--json"]));
+    assert_eq!(report["dinners"][0]["fork_uses"], json!([20, 20]), "{report}");
+    assert_eq!(report["dinners"][1]["fork_uses"], json!([20, 20]), "{report}");
+}
+
+#[test]
+fn boundedbuffer_passes_each_item_once_however_it_is_made() {
+    let report = report(&boundedbuffer(&["--pairs", "3", "--items", "20", "--capacity", "2", "--json"]));
+    assert_eq!((&report["exact"], &report["items"]), (&true.into(), &60.into()), "{report}");
+    let runs = report["runs"].as_array().expect("there are runs");
+    let names: Vec<_> = runs.iter().map(|run| run["name"].as_str().unwrap_or_default()).collect();
+    assert_eq!(names, ["monitor", "lock and conditions", "channel"]);
+    assert!(runs.iter().all(|run| run["sum"] == 60 * 59 / 2), "{report}");
+}
+
+#[test]
+fn barbershop_turns_nobody_away_while_there_are_chairs() {
+    let report = report(&barbershop(&["--barbers", "2", "--chairs", "20", "--customers", "20", "--json"]));
+    assert_eq!((&report["exact"], &report["shorn"], &report["turned_away"]), (&true.into(), &20.into(), &0.into()));
+}
+
+#[test]
+fn barbershop_without_chairs_counts_everybody() {
+    let report = report(&barbershop(&["--barbers", "2", "--chairs", "0", "--customers", "20", "--json"]));
+    assert_eq!(report["exact"], true, "{report}");
+    assert_eq!(number(&report, "/shorn") + number(&report, "/turned_away"), 20.0, "{report}");
+}
+
+#[test]
+fn the_applications_of_synchronizers_have_a_text_for_people() {
+    for (output, expected) in [
+        (philosophers(&["--meals", "2"]), "at each dinner every fork was used 4 times"),
+        (boundedbuffer(&["--pairs", "1", "--items", "5"]), "every item went through once"),
+        (barbershop(&["--customers", "3"]), "of 3 customers 3 were shorn and 0 turned away"),
+    ] {
+        assert!(output.status.success(), "{}", stderr(&output));
+        let text = String::from_utf8(output.stdout).expect("the output is text");
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn the_applications_of_synchronizers_refuse_sizes_that_make_no_sense() {
+    for (output, argument) in [
+        (philosophers(&["--philosophers", "1"]), "--philosophers"),
+        (philosophers(&["--meals", "0"]), "--meals"),
+        (boundedbuffer(&["--capacity", "0"]), "--capacity"),
+        (boundedbuffer(&["--pairs", "0"]), "--pairs"),
+        (boundedbuffer(&["--items", "many"]), "--items"),
+        (barbershop(&["--barbers", "0"]), "--barbers"),
+        (barbershop(&["--customers", "0"]), "--customers"),
+    ] {
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(argument), "{}", stderr(&output));
     }
 }
