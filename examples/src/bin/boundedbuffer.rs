@@ -1,5 +1,8 @@
 //! A bounded buffer between producers and consumers, thrice: a monitor of one's own, a lock with two conditions, a channel.
 //!
+//! Under a lock one caller works at a time, and a round trip hands it on; calls of the monitor and of the channel are under
+//! way side by side. So the lock costs a multiple of the others.
+//!
 //! The monitor is a type of this program, so a cluster for it consists of nodes of this program:
 //! `boundedbuffer greenroom dev` (or `cargo run --bin boundedbuffer greenroom dev`) starts some here.
 
