@@ -13,7 +13,7 @@ use crate::objects_table::ObjectName;
 pub struct Limits {
     /// Calls that are ordered and not yet applied, for each object.
     pub mailbox_max: u32,
-    /// Calls that wait in an object.
+    /// Calls of one method that wait in an object.
     pub parked_max: u32,
     /// Nested calls may not form a longer chain.
     pub chain_max: usize,

@@ -10,6 +10,7 @@ use crate::ids::{CallId, Lane, LogIndex, Owner, Sequence, WaiterId};
 use crate::object::{Access, ObjectType};
 use crate::replies::Answer;
 use crate::turn::Stamp;
+use crate::waiter::ParkedCall;
 
 /// One thing that happens to one object, in the order of its slot's log.
 #[derive(Clone, Debug)]
@@ -135,6 +136,8 @@ pub struct Outcomes {
     pub nested: Vec<NestedCall>,
     /// Parked calls with deadlines, to be woken by.
     pub timers: Vec<(u64, WaiterId, CallId)>,
+    /// The same of calls that wait no more.
+    pub ended_timers: Vec<(u64, WaiterId, CallId)>,
     /// Calls whose answers above were taken back: their callers had given up.
     pub taken_back: Vec<CallId>,
     /// How many methods panicked.
@@ -147,17 +150,35 @@ pub(crate) struct Mark {
     answers: usize,
     nested: usize,
     timers: usize,
+    ended_timers: usize,
 }
 
 impl Outcomes {
     pub(crate) fn mark(&self) -> Mark {
-        Mark { answers: self.answers.len(), nested: self.nested.len(), timers: self.timers.len() }
+        Mark {
+            answers: self.answers.len(),
+            nested: self.nested.len(),
+            timers: self.timers.len(),
+            ended_timers: self.ended_timers.len(),
+        }
     }
 
     pub(crate) fn truncate(&mut self, mark: Mark) {
         self.answers.truncate(mark.answers);
         self.nested.truncate(mark.nested);
         self.timers.truncate(mark.timers);
+        self.ended_timers.truncate(mark.ended_timers);
+    }
+
+    /// Answers a call that was parked, and ends its timer.
+    pub(crate) fn answer_parked(&mut self, waiter: WaiterId, parked: &ParkedCall, answer: Answer) {
+        self.end_timer(waiter, parked);
+        self.answers.push((parked.call, answer));
+    }
+
+    /// A call is parked no more.
+    pub(crate) fn end_timer(&mut self, waiter: WaiterId, parked: &ParkedCall) {
+        self.ended_timers.extend(parked.deadline_ms.map(|deadline_ms| (deadline_ms, waiter, parked.call)));
     }
 
     /// Answers that nothing was applied, and why.

@@ -36,6 +36,10 @@ impl Instance {
         if let Some(message) = self.rollback.poison(turn.grant()) {
             return Step::Panicked(message);
         }
+        if self.rollback.will_repeat() {
+            // The state is not what it should be, and all of this entry will be done again.
+            return Step::Panicked(String::new());
+        }
         let undo = self.save(scratch);
         let Some(state) = self.state.as_deref_mut() else { return Step::BadArguments("the object is gone".to_owned()) };
         let mut parked = std::mem::take(&mut self.parked);
@@ -109,17 +113,17 @@ impl Instance {
         }
     }
 
-    /// Tells the object that a call waits no more, as number `run` of what the entry sets off.
+    /// Tells the object that a call waits no more.
     pub(crate) fn waiter_gone(
         &mut self,
         stamp: Stamp,
-        run: u32,
         waiter: WaiterId,
         parked: &ParkedCall,
         scratch: &mut Vec<u8>,
         out: &mut Outcomes,
     ) {
         if let Some(hook) = self.object_type.hooks.waiter_gone {
+            let run = self.next_run();
             let turn = Turn::resumed(stamp, run, waiter, parked.call, parked.owner);
             self.run_hook(stamp, turn, scratch, out, |state, turn| hook(state, waiter, turn));
         }
@@ -140,13 +144,13 @@ impl Instance {
         dropped: Vec<WaiterId>,
         out: &mut Outcomes,
     ) {
-        for (_, parked, body) in replies {
-            out.answers.push((parked.call, Answer { applied: true, index: stamp.index, result: Ok(body) }));
+        for (waiter, parked, body) in replies {
+            out.answer_parked(waiter, &parked, Answer { applied: true, index: stamp.index, result: Ok(body) });
         }
         for waiter in dropped {
             if let Some(parked) = self.parked.remove(&waiter) {
                 let answer = Answer { applied: true, index: stamp.index, result: Err(Fault::Abandoned) };
-                out.answers.push((parked.call, answer));
+                out.answer_parked(waiter, &parked, answer);
             }
         }
     }

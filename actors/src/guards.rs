@@ -2,6 +2,7 @@
 //!
 //! One queue a method, in order of arrival: a newcomer never overtakes, and the head holds up those behind it.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use crate::instance::Instance;
 use crate::object::{Method, Ran, Run};
 use crate::replies::Answer;
 use crate::turn::{Stamp, Turn};
-use crate::waiter;
+use crate::waiter::{self, ParkedCalls};
 
 /// A call that waits for its guard.
 #[derive(Clone, Debug)]
@@ -23,6 +24,25 @@ pub(crate) struct QueuedCall {
     pub(crate) arguments: Bytes,
     /// The objects that wait for the call, as hashes.
     pub(crate) chain: Box<[u64]>,
+}
+
+/// The calls of one method that wait for its guard, in order of arrival.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GuardQueue {
+    calls: VecDeque<QueuedCall>,
+    /// At which length the queue is looked through for calls that wait no more: when it has doubled.
+    look_at: usize,
+}
+
+impl GuardQueue {
+    fn push(&mut self, queued: QueuedCall, parked: &ParkedCalls) {
+        const LOOK_FROM: usize = 16;
+        if self.calls.len() >= self.look_at {
+            self.calls.retain(|queued| parked.contains_key(&queued.waiter));
+            self.look_at = LOOK_FROM.max(2 * self.calls.len());
+        }
+        self.calls.push_back(queued);
+    }
 }
 
 impl Instance {
@@ -36,7 +56,7 @@ impl Instance {
             .extras
             .as_ref()
             .and_then(|extras| extras.queues.get(&call.method))
-            .is_some_and(|queue| !queue.is_empty());
+            .is_some_and(|queue| !queue.calls.is_empty());
         let open = self
             .evaluate(method, &call.arguments)
             .map_err(|why| Refusal::Arguments { method: method.name.to_owned(), why })?;
@@ -61,31 +81,27 @@ impl Instance {
         }
         self.parked.insert(waiter, parked);
         let queue = self.extras.get_or_insert_default().queues.entry(call.method).or_default();
-        queue.push_back(QueuedCall { waiter, arguments: call.arguments.clone(), chain: call.chain.clone() });
-        // Who waits no more is forgotten, at a cost that stays in proportion.
-        if queue.len().is_power_of_two() {
-            let parked = &self.parked;
-            queue.retain(|queued| parked.contains_key(&queued.waiter));
-        }
+        let queued = QueuedCall { waiter, arguments: call.arguments.clone(), chain: call.chain.clone() };
+        queue.push(queued, &self.parked);
     }
 
     /// Drops the calls at the head of the queue that wait no more. One deeper in the queue is dropped when its turn comes.
     fn prune(&mut self, method: u16) {
         let Some(queue) = self.extras.as_mut().and_then(|extras| extras.queues.get_mut(&method)) else { return };
-        while queue.front().is_some_and(|head| !self.parked.contains_key(&head.waiter)) {
-            queue.pop_front();
+        while queue.calls.front().is_some_and(|head| !self.parked.contains_key(&head.waiter)) {
+            queue.calls.pop_front();
         }
     }
 
     /// Runs the heads of the guarded queues for as long as one of them is free to go.
     pub(crate) fn run_guards(&mut self, stamp: Stamp, scratch: &mut Vec<u8>, out: &mut Outcomes) {
-        if self.lost {
-            return;
-        }
-        let mut run_number = 0;
-        while let Some((number, queued)) = self.next_free() {
+        while !self.lost
+            && !self.rollback.will_repeat()
+            && let Some((number, queued)) = self.next_free()
+        {
             let Some(parked) = self.parked.remove(&queued.waiter) else { continue };
-            run_number += 1;
+            out.end_timer(queued.waiter, &parked);
+            let run_number = self.next_run();
             let method = &self.object_type.methods[usize::from(number)];
             let mut turn = Turn::resumed(stamp, run_number, queued.waiter, parked.call, parked.owner);
             let step = match method.run {
@@ -112,12 +128,16 @@ impl Instance {
         for &number in &numbers {
             self.prune(number);
         }
-        let heads =
-            self.extras.as_ref()?.queues.iter().filter_map(|(&number, queue)| Some((number, queue.front()?.clone())));
+        let heads = self
+            .extras
+            .as_ref()?
+            .queues
+            .iter()
+            .filter_map(|(&number, queue)| Some((number, queue.calls.front()?.clone())));
         for (number, head) in heads.collect::<Vec<_>>() {
             let method = &self.object_type.methods[usize::from(number)];
             if self.rollback.is_poisoned(head.waiter) || self.evaluate(method, &head.arguments).unwrap_or(true) {
-                self.extras.as_mut()?.queues.get_mut(&number)?.pop_front();
+                self.extras.as_mut()?.queues.get_mut(&number)?.calls.pop_front();
                 return Some((number, head));
             }
         }

@@ -3,7 +3,7 @@
 //! An instance is a deterministic state machine: equal entries give equal instances and equal outcomes on every copy.
 //! A method that panics leaves everything as it was before: see [`crate::rollback`].
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::catch_unwind;
 
@@ -13,7 +13,7 @@ use crate::caller::{SYSTEM_METHODS_FROM, system};
 use crate::entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
 use crate::error::{Fault, Refusal};
 use crate::execution::{Step, failed, panic_message, parked_call};
-use crate::guards::QueuedCall;
+use crate::guards::GuardQueue;
 use crate::ids::{CallId, LogIndex, Owner, SessionId, WaiterId};
 use crate::nested::NestedTable;
 use crate::object::{CreateError, ObjectType, Ran, Run, State};
@@ -38,6 +38,10 @@ pub struct Instance {
     /// The hash of the constructor's arguments; 0 where there were none.
     pub(crate) construction: u64,
     pub(crate) parked: ParkedCalls,
+    /// Where the object was made in the log: what was granted before then was granted by an earlier object of the name.
+    pub(crate) made_at: LogIndex,
+    /// How many runs the entry at hand has set off beside its own.
+    n_runs: u32,
     /// What few objects have; kept apart so that an idle object is small.
     pub(crate) extras: Option<Box<Extras>>,
     pub(crate) rollback: Rollback,
@@ -47,7 +51,7 @@ pub struct Instance {
 #[derive(Default)]
 pub(crate) struct Extras {
     /// Calls whose guard was false, by method number, in order of arrival.
-    pub(crate) queues: BTreeMap<u16, VecDeque<QueuedCall>>,
+    pub(crate) queues: BTreeMap<u16, GuardQueue>,
     pub(crate) nested: NestedTable,
     /// What calls were answered whose cancels are on their way.
     pub(crate) untaken: BTreeMap<CallId, Bytes>,
@@ -64,6 +68,8 @@ impl Instance {
             lost: false,
             construction: 0,
             parked: ParkedCalls::new(),
+            made_at: LogIndex(0),
+            n_runs: 0,
             extras: None,
             rollback: Rollback::default(),
         }
@@ -127,12 +133,12 @@ impl Instance {
     }
 
     pub(crate) fn apply_kind(&mut self, entry: &Entry, scratch: &mut Vec<u8>, out: &mut Outcomes) {
+        self.n_runs = 0;
         match &entry.kind {
             EntryKind::Call(call) if call.method >= SYSTEM_METHODS_FROM => self.apply_system(entry.stamp, call, out),
             EntryKind::Call(call) => self.apply_call(entry.stamp, call, scratch, out),
-            EntryKind::Cancel { call, waiter, why, .. } => {
-                self.apply_cancel(entry.stamp, (*call, *waiter), *why, scratch, out);
-            }
+            EntryKind::Cancel { waiter, why, .. } => self.apply_cancel(entry.stamp, *waiter, *why, scratch, out),
+            EntryKind::TakeBack { grant, .. } if grant.0 < self.made_at.0 => {}
             EntryKind::TakeBack { call, grant, method, granted } => {
                 let name = self.object_type.methods.get(usize::from(*method)).map(|method| method.name);
                 let turn = Turn::taking_back(entry.stamp, *call, name.zip(granted.clone()));
@@ -167,7 +173,7 @@ impl Instance {
         if self.lost {
             return out.answers.push((call.call, lost(stamp)));
         }
-        if let Err(refusal) = self.ensure(&call.construction) {
+        if let Err(refusal) = self.ensure(stamp, &call.construction) {
             return out.refuse(call.call, refusal);
         }
         let Some(method) = self.object_type.methods.get(usize::from(call.method)) else {
@@ -207,7 +213,7 @@ impl Instance {
     }
 
     /// Makes the object if it is not there, and checks that it was made as the caller wants it.
-    fn ensure(&mut self, wanted: &Wanted) -> Result<bool, Refusal> {
+    fn ensure(&mut self, stamp: Stamp, wanted: &Wanted) -> Result<bool, Refusal> {
         if self.state.is_some() {
             let hash = match wanted {
                 Wanted::Anything => return Ok(false),
@@ -217,7 +223,7 @@ impl Instance {
             return if hash == self.construction { Ok(false) } else { Err(Refusal::DifferentArguments) };
         }
         let (state, hash) = self.make(wanted)?;
-        (self.state, self.construction) = (Some(state), hash);
+        (self.state, self.construction, self.made_at) = (Some(state), hash, stamp.index);
         Ok(true)
     }
 
@@ -242,10 +248,10 @@ impl Instance {
             return out.answers.push((call.call, lost(stamp)));
         }
         let body = match call.method {
-            system::CREATE => self.ensure(&call.construction).map(encoded),
+            system::CREATE => self.ensure(stamp, &call.construction).map(encoded),
             system::FORCE_NEW => self.make(&call.construction).map(|(state, hash)| {
                 self.remove(stamp, out);
-                (self.state, self.construction) = (Some(state), hash);
+                (self.state, self.construction, self.made_at) = (Some(state), hash, stamp.index);
                 Bytes::new()
             }),
             system::DELETE => Ok(encoded(self.remove(stamp, out))),
@@ -268,46 +274,50 @@ impl Instance {
 
     /// Tells everybody who waits in the object that it is gone.
     fn dismiss(&mut self, stamp: Stamp, out: &mut Outcomes) {
-        let parked = std::mem::take(&mut self.parked);
-        out.answers.extend(parked.into_values().map(|parked| (parked.call, lost(stamp))));
+        for (waiter, parked) in std::mem::take(&mut self.parked) {
+            out.answer_parked(waiter, &parked, lost(stamp));
+        }
         if let Some(extras) = &mut self.extras {
             extras.queues.clear();
             extras.nested.forget();
         }
     }
 
-    fn apply_cancel(
-        &mut self,
-        stamp: Stamp,
-        (call, waiter): (CallId, WaiterId),
-        why: GiveUp,
-        scratch: &mut Vec<u8>,
-        out: &mut Outcomes,
-    ) {
+    fn apply_cancel(&mut self, stamp: Stamp, waiter: WaiterId, why: GiveUp, scratch: &mut Vec<u8>, out: &mut Outcomes) {
         let Some(parked) = self.parked.remove(&waiter) else { return };
         let fault = match why {
             GiveUp::TimedOut => Fault::TimedOut,
             GiveUp::Cancelled => Fault::Cancelled,
         };
-        out.answers.push((call, Answer { applied: self.has_run(&parked), index: stamp.index, result: Err(fault) }));
-        self.waiter_gone(stamp, 0, waiter, &parked, scratch, out);
+        let answer = Answer { applied: self.has_run(&parked), index: stamp.index, result: Err(fault) };
+        out.answer_parked(waiter, &parked, answer);
+        self.waiter_gone(stamp, waiter, &parked, scratch, out);
     }
 
     fn apply_owner_gone(&mut self, stamp: Stamp, owner: Owner, scratch: &mut Vec<u8>, out: &mut Outcomes) {
-        let (gone, left): (ParkedCalls, _) =
-            std::mem::take(&mut self.parked).into_iter().partition(|(_, parked)| parked.owner == owner);
-        self.parked = left;
-        for parked in gone.values() {
+        let of_owner = self.parked.iter().filter(|(_, parked)| parked.owner == owner).map(|(&waiter, _)| waiter);
+        let gone: Vec<WaiterId> = of_owner.collect();
+        let gone: Vec<(WaiterId, ParkedCall)> =
+            gone.into_iter().filter_map(|waiter| Some((waiter, self.parked.remove(&waiter)?))).collect();
+        for (waiter, parked) in &gone {
             let applied = self.has_run(parked);
-            out.answers.push((parked.call, Answer { applied, index: stamp.index, result: Err(Fault::Cancelled) }));
+            let answer = Answer { applied, index: stamp.index, result: Err(Fault::Cancelled) };
+            out.answer_parked(*waiter, parked, answer);
         }
-        for (run, (waiter, parked)) in (1..).zip(&gone) {
-            self.waiter_gone(stamp, run, *waiter, parked, scratch, out);
+        for (waiter, parked) in &gone {
+            self.waiter_gone(stamp, *waiter, parked, scratch, out);
         }
         if let Some(hook) = self.object_type.hooks.owner_gone {
-            let turn = Turn::new(stamp, CallId::default(), owner);
+            let (own, run) = (WaiterId(stamp.index.0), self.next_run());
+            let turn = Turn::resumed(stamp, run, own, CallId::default(), owner);
             self.run_hook(stamp, turn, scratch, out, |state, turn| hook(state, owner, turn));
         }
+    }
+
+    /// The number of the next run that the entry at hand sets off: fences grow with it.
+    pub(crate) fn next_run(&mut self) -> u32 {
+        self.n_runs += 1;
+        self.n_runs
     }
 
     /// Whether a parked call's method has run: one with a waiter has, one that waits for its guard has not.
@@ -324,8 +334,8 @@ impl Instance {
         };
         for waiter in waiters {
             if let Some(parked) = self.parked.remove(waiter) {
-                out.answers
-                    .push((parked.call, Answer { applied: true, index: stamp.index, result: Err(fault.clone()) }));
+                let answer = Answer { applied: true, index: stamp.index, result: Err(fault.clone()) };
+                out.answer_parked(*waiter, &parked, answer);
             }
         }
     }

@@ -13,6 +13,9 @@ use bytes::Bytes;
 /// The most lanes that a session may use in one slot: one for each call that it has in flight there.
 pub const LANES_MAX: usize = 1 << 20;
 
+/// How long the replies of a session that has ended are kept.
+const ENDED_FOR_MS: u64 = 10_000;
+
 /// A reply, as it is kept for a retry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -86,8 +89,9 @@ pub enum Abandoned {
 #[derive(Clone, Debug, Default)]
 struct SessionReplies {
     lanes: HashMap<Lane, LaneEntry>,
-    /// When the last call of the session expires, for sessions that objects have; they end by time.
+    /// When the last call of the session expires, for sessions that objects have, or when one that has ended is forgotten.
     expires_ms: u64,
+    has_ended: bool,
 }
 
 /// The replies of one slot.
@@ -189,14 +193,18 @@ impl ReplyTable {
         }
     }
 
-    /// Forgets a session that has ended everywhere.
-    pub fn forget(&mut self, session: SessionId) {
-        self.sessions.remove(&session);
+    /// A session has ended everywhere. It is forgotten a little later, when what it has set off has been applied.
+    pub fn end(&mut self, session: SessionId, now_ms: u64) {
+        if let Some(replies) = self.sessions.get_mut(&session) {
+            (replies.has_ended, replies.expires_ms) = (true, now_ms.saturating_add(ENDED_FOR_MS));
+        }
     }
 
-    /// Forgets the sessions of objects whose calls have all expired; a call is refused after its deadline, so none can come back.
+    /// Forgets the sessions that have ended, and those of objects whose calls have all expired; a call is refused after its
+    /// deadline, so none can come back.
     pub fn trim(&mut self, now_ms: u64) {
-        self.sessions.retain(|session, replies| !session.is_object() || replies.expires_ms >= now_ms);
+        let by_time = |session: &SessionId, replies: &SessionReplies| session.is_object() || replies.has_ended;
+        self.sessions.retain(|session, replies| !by_time(session, replies) || replies.expires_ms >= now_ms);
     }
 
     /// Sessions, lanes and bytes of kept replies.

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::entry::{Entry, Outcomes};
-use crate::guards::QueuedCall;
+use crate::guards::GuardQueue;
 use crate::ids::WaiterId;
 use crate::instance::{Extras, Instance};
 use crate::nested::NestedTable;
@@ -18,6 +18,8 @@ use crate::waiter::ParkedCalls;
 pub const SMALL_STATE_BYTES_MAX: usize = 512;
 /// What a parked call takes in a checkpoint, about.
 const PARKED_BYTES: usize = 128;
+/// A checkpoint is renewed after so many entries, so that what a large state has become small by is not kept for ever.
+const SINCE_MAX: usize = 16_384;
 /// The entries since a checkpoint may take eight times what it takes, up to this size.
 const SINCE_BYTES_SMALL: usize = 64 * 1024;
 
@@ -54,7 +56,7 @@ struct Image {
     state: Option<Vec<u8>>,
     construction: u64,
     parked: ParkedCalls,
-    queues: BTreeMap<u16, std::collections::VecDeque<QueuedCall>>,
+    queues: BTreeMap<u16, GuardQueue>,
     nested: NestedTable,
 }
 
@@ -84,6 +86,11 @@ impl Rollback {
         }
     }
 
+    /// Whether the entry at hand will have to be repeated.
+    pub(crate) fn will_repeat(&self) -> bool {
+        self.large.as_ref().is_some_and(|large| large.repeat)
+    }
+
     /// Whether the entry has to be repeated; asking resets it.
     pub(crate) fn must_repeat(&mut self) -> bool {
         self.large.as_mut().is_some_and(|large| std::mem::take(&mut large.repeat))
@@ -91,6 +98,11 @@ impl Rollback {
 }
 
 impl Instance {
+    /// The object has been idle: what a panic would be undone by is made anew at the next call.
+    pub fn rest(&mut self) {
+        self.rollback = Rollback::default();
+    }
+
     /// Prepares for a panic in the run that follows.
     pub(crate) fn save(&mut self, scratch: &mut Vec<u8>) -> Undo {
         if self.rollback.large.is_some() {
@@ -122,7 +134,7 @@ impl Instance {
             Some(large) => {
                 large.since_bytes += entry.size();
                 large.since.push((entry.to_keep(), std::mem::take(&mut large.poisoned)));
-                if large.since_bytes > large.since_bytes_max {
+                if large.since_bytes > large.since_bytes_max || large.since.len() >= SINCE_MAX {
                     self.take_checkpoint();
                 }
             }

@@ -139,7 +139,7 @@ impl Slot {
         }
         let object = self.objects.find_or_add(arrival.object, self.birth ^ self.appended.0.wrapping_mul(SEED_STEP));
         let parks = arrival.parks();
-        if let Err(refusal) = self.check_room(object, parks) {
+        if let Err(refusal) = self.check_room(object, parks.then_some(arrival.method)) {
             return out.push(refused(call, refusal));
         }
         let entry = CallEntry {
@@ -244,7 +244,7 @@ impl Slot {
         if let Owner::Session(session) = owner
             && !session.is_object()
         {
-            self.replies.forget(session);
+            self.replies.end(session, now.ms);
         }
     }
 
@@ -309,6 +309,9 @@ impl Slot {
         for (deadline_ms, waiter, call) in outcomes.timers {
             self.timers.insert((deadline_ms, object, waiter, call));
         }
+        for (deadline_ms, waiter, call) in outcomes.ended_timers {
+            self.timers.remove(&(deadline_ms, object, waiter, call));
+        }
         if let Some(job) = self.objects.get(object).map(ObjectEntry::job) {
             out.extend(outcomes.nested.into_iter().map(|call| Effect::Nested { object, job, call }));
         }
@@ -324,13 +327,13 @@ impl Slot {
             || !self.objects.find(arrival.object).is_some_and(|object| self.objects.exists(object))
     }
 
-    /// A full waiting room takes nobody in who may have to wait; who sets the waiting free comes through.
-    fn check_room(&self, object: ObjectNumber, parks: bool) -> Result<(), Refusal> {
+    /// A full waiting room takes nobody in who may have to wait for the same; who sets the waiting free comes through.
+    fn check_room(&self, object: ObjectNumber, parks: Option<u16>) -> Result<(), Refusal> {
         if self.objects.queued(object) >= self.limits.mailbox_max {
             let count = u64::from(self.limits.mailbox_max);
             return Err(Refusal::Overloaded { what: "the object's mailbox".to_owned(), count });
         }
-        if parks && self.objects.parked_in(object) >= self.limits.parked_max {
+        if parks.is_some_and(|method| self.objects.has_parked(object, method, self.limits.parked_max)) {
             let count = u64::from(self.limits.parked_max);
             return Err(Refusal::Overloaded { what: "the object's waiting room".to_owned(), count });
         }

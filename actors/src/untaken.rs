@@ -14,10 +14,11 @@ impl Instance {
     /// The take-back that a cancel comes to, if its call has been answered.
     pub(crate) fn take_back_of(&mut self, entry: &Entry, out: &mut Outcomes) -> Option<Entry> {
         let EntryKind::Cancel { call, waiter, method, why: GiveUp::Cancelled } = entry.kind else { return None };
-        if self.parked.contains_key(&waiter) || self.object_type.hooks.grant_cancelled.is_none() {
+        let noted = self.extras.as_mut().and_then(|extras| extras.untaken.remove(&call));
+        let by_earlier_object = waiter.0 < self.made_at.0;
+        if by_earlier_object || self.parked.contains_key(&waiter) || self.object_type.hooks.grant_cancelled.is_none() {
             return None;
         }
-        let noted = self.extras.as_mut().and_then(|extras| extras.untaken.remove(&call));
         let granted = noted.or_else(|| {
             // It is one of the last, if it is there.
             let (_, answer) = out.answers.iter().rev().find(|(answered, _)| *answered == call)?;

@@ -41,7 +41,7 @@ pub struct NodeOptions {
     #[arg(long, env = "GREENROOM_MAILBOX_MAX", default_value_t = Limits::default().mailbox_max)]
     pub mailbox_max: u32,
 
-    /// Calls that may be parked in one object (at a barrier, for a lock); each costs some 200 bytes and no thread.
+    /// Calls of one method that may be parked in one object (at a barrier, for a lock); each costs some 200 bytes and no thread.
     #[arg(long, env = "GREENROOM_PARKED_MAX", default_value_t = Limits::default().parked_max)]
     pub parked_max: u32,
 

@@ -74,6 +74,9 @@ impl Core {
             let quiet = slot.objects().get(object).is_none_or(|entry| entry.is_quiet());
             let keep = !quiet || seat.used_ms > keep_since;
             if !keep {
+                if let Some(entry) = slot.objects().get(object) {
+                    entry.instance().borrow_mut().rest();
+                }
                 slot.objects_mut().remove_vacant(object);
             }
             keep
