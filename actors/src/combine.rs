@@ -69,12 +69,12 @@ impl<V: Number> Combine<V> {
         Self::of_name(V::NAMES[0])
     }
 
-    /// The smaller one.
+    /// The smaller one; of a number and a NaN the number.
     pub const fn min() -> Self {
         Self::of_name(V::NAMES[1])
     }
 
-    /// The larger one.
+    /// The larger one; of a number and a NaN the number.
     pub const fn max() -> Self {
         Self::of_name(V::NAMES[2])
     }
@@ -149,7 +149,7 @@ pub trait Number: Copy + Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 macro_rules! number {
-    ($sum:ident, $product:ident: $($number:ident)*) => {$(
+    ($sum:ident, $product:ident, $min:path, $max:path: $($number:ident)*) => {$(
         impl Number for $number {
             const NAMES: [&'static str; 4] = [
                 concat!("sum ", stringify!($number)),
@@ -169,11 +169,11 @@ macro_rules! number {
             }
 
             fn min(self, other: Self) -> Self {
-                if other < self { other } else { self }
+                $min(self, other)
             }
 
             fn max(self, other: Self) -> Self {
-                if other > self { other } else { self }
+                $max(self, other)
             }
 
             fn product(self, other: Self) -> Self {
@@ -183,7 +183,7 @@ macro_rules! number {
     )*};
 }
 
-number!(wrapping_add, wrapping_mul: i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
+number!(wrapping_add, wrapping_mul, std::cmp::min, std::cmp::max: i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
 
 mod floats {
     //! Under the names that the macro uses for integers.
@@ -191,7 +191,21 @@ mod floats {
 
     use super::{CombineFn, Number, both};
 
-    number!(add, mul: f32 f64);
+    /// The smaller one; a number rather than none, the same on every machine.
+    fn min<F: PartialOrd>(one: F, other: F) -> F {
+        if other < one || is_nan(&one) { other } else { one }
+    }
+
+    /// The larger one; a number rather than none, the same on every machine.
+    fn max<F: PartialOrd>(one: F, other: F) -> F {
+        if other > one || is_nan(&one) { other } else { one }
+    }
+
+    fn is_nan<F: PartialOrd>(number: &F) -> bool {
+        number.partial_cmp(number).is_none()
+    }
+
+    number!(add, mul, min, max: f32 f64);
 }
 
 fn both<V: Serialize + DeserializeOwned>(
@@ -232,6 +246,9 @@ pub enum CombineError {
     /// The node's program has no such function.
     #[error("the node's program has no combine function `{0}`; it must be the one with that `#[combine]`")]
     Unknown(String),
+    /// The node's program has two functions of that name, so neither is called.
+    #[error("the node's program has two combine functions `{0}`: give one another name, or a module of its own")]
+    Ambiguous(String),
     /// The values do not decode as what the function takes.
     #[error("a value does not decode as what `{name}` takes: {why}")]
     Value {
@@ -256,13 +273,17 @@ pub const COMBINED_BYTES_MAX: usize = 31 << 20;
 /// Whether there is a function of that name, for whoever has nothing to combine yet.
 ///
 /// # Errors
-/// [`CombineError::Unknown`] when there is none.
+/// [`CombineError::Unknown`] when there is none, and [`CombineError::Ambiguous`] when there are two.
 pub fn check(name: &str) -> Result<(), CombineError> {
     function(name).map(|_| ())
 }
 
 fn function(name: &str) -> Result<CombineFn, CombineError> {
-    functions().get(name).copied().ok_or_else(|| CombineError::Unknown(name.to_owned()))
+    match functions().get(name) {
+        Some(Some(function)) => Ok(*function),
+        Some(None) => Err(CombineError::Ambiguous(name.to_owned())),
+        None => Err(CombineError::Unknown(name.to_owned())),
+    }
 }
 
 /// Combines what is there with what comes by the function of that name.
@@ -279,8 +300,9 @@ pub fn combine(name: &str, there: &[u8], comes: &[u8]) -> Result<Bytes, CombineE
     Ok(combined.into())
 }
 
-fn functions() -> &'static BTreeMap<&'static str, CombineFn> {
-    static KNOWN: OnceLock<BTreeMap<&'static str, CombineFn>> = OnceLock::new();
+/// All functions by name; nothing under a name that two have.
+fn functions() -> &'static BTreeMap<&'static str, Option<CombineFn>> {
+    static KNOWN: OnceLock<BTreeMap<&'static str, Option<CombineFn>>> = OnceLock::new();
     fn add<V: Number>(known: &mut BTreeMap<&'static str, CombineFn>) {
         known.extend(V::NAMES.into_iter().zip(V::FUNCTIONS));
     }
@@ -306,8 +328,12 @@ fn functions() -> &'static BTreeMap<&'static str, CombineFn> {
         add::<usize>(&mut known);
         add::<f32>(&mut known);
         add::<f64>(&mut known);
-        known.extend(inventory::iter::<Combiner>().map(|combiner| (combiner.name, combiner.run)));
-        known
+        let mut by_name: BTreeMap<&'static str, Option<CombineFn>> =
+            known.into_iter().map(|(name, function)| (name, Some(function))).collect();
+        for combiner in inventory::iter::<Combiner>() {
+            by_name.entry(combiner.name).and_modify(|known| *known = None).or_insert(Some(combiner.run));
+        }
+        by_name
     })
 }
 
@@ -327,6 +353,8 @@ mod tests {
         assert_eq!(combined(Combine::sum(), &0.5_f64, &0.25), 0.75);
         assert_eq!(combined(Combine::min(), &-3_i32, &2), -3);
         assert_eq!(combined(Combine::max(), &7_u8, &200), 200);
+        assert_eq!(combined(Combine::min(), &f64::NAN, &1.0), 1.0, "a number rather than none");
+        assert_eq!(combined(Combine::max(), &1.0, &f64::NAN), 1.0);
         assert_eq!(combined(Combine::product(), &1.5_f32, &-2.0), -3.0);
         assert_eq!(combined(Combine::<u64>::count(), &4, &99), 5);
     }

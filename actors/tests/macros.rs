@@ -503,6 +503,27 @@ fn state_survives_encoding() {
 }
 
 #[test]
+fn two_combine_functions_of_one_name_are_refused() {
+    fn one() -> Combine<u64> {
+        #[greenroom_macros::combine]
+        fn twin(there: &mut u64, comes: u64) {
+            *there += comes;
+        }
+        twin::combine()
+    }
+    fn other() -> Combine<u64> {
+        #[greenroom_macros::combine]
+        fn twin(there: &mut u64, comes: u64) {
+            *there *= comes;
+        }
+        twin::combine()
+    }
+    assert_eq!(one().name(), other().name(), "a name is a module and a function");
+    let refused = greenroom::combine::combine(one().name(), &encoded(&1_u64), &encoded(&2_u64));
+    assert_eq!(refused, Err(greenroom::combine::CombineError::Ambiguous("macros::twin".to_owned())));
+}
+
+#[test]
 fn a_combine_function_is_called_by_its_name_and_stays_a_function() {
     let by: Combine<Span> = widen::combine();
     assert_eq!(by.name(), "macros::widen");

@@ -49,7 +49,7 @@ impl Average {
         for (total, part) in self.sum.iter_mut().zip(&sum) {
             *total += part;
         }
-        self.count += count;
+        self.count = self.count.saturating_add(count);
         Ok(())
     }
 
