@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use greenroom_actors::{
@@ -171,13 +172,17 @@ impl Caller for Client {
     fn cast(&self, call: OutgoingCall) {
         let shared = Arc::clone(&self.shared);
         self.shared.casts.fetch_add(1, Ordering::AcqRel);
-        self.shared.spawn(async move {
+        let mut cast = Box::pin(async move {
             let object = call.object();
             if let Err(error) = make_call(Arc::clone(&shared), call).await {
                 tracing::debug!(object, %error, "a call without a waiting caller failed");
             }
             shared.casts.fetch_sub(1, Ordering::AcqRel);
         });
+        // It leaves now, before whatever this thread calls next: who drops a guard and then asks for the lock gets it.
+        if cast.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            self.shared.spawn(cast);
+        }
     }
 }
 
