@@ -179,11 +179,11 @@ impl Call {
             };
             let pause = jitter(backoff);
             if end.is_some_and(|end| Instant::now() + pause >= end) {
-                match self.out.take() {
-                    Some(connection) => connection.abandon(self.id.lane, self.cancellation()),
+                if self.out.is_none() {
                     // It was never accepted anywhere: the lane is free.
-                    None => self.end(),
+                    self.end();
                 }
+                self.abandon();
                 return Err(self.give_up(why));
             }
             self.shared.pause(pause).await;
@@ -283,10 +283,8 @@ impl Call {
                 if self.outgoing.read { Next::Again(why) } else { Next::Lost(self.unknown(why)) }
             }
             Event::Expired => {
-                if let Some(connection) = &self.out {
-                    // If it is still parked there, it must not be granted anything now.
-                    connection.abandon(self.id.lane, self.cancellation());
-                }
+                // If it is still parked there, it must not be granted anything now.
+                self.abandon();
                 Next::Lost(self.unknown("no answer before the deadline".to_owned()))
             }
         })
@@ -360,11 +358,20 @@ impl Call {
         }
     }
 
-    /// What tells the node that the caller has given up: a wait ends, a grant is taken back, and a call that has not
-    /// arrived will not be run.
-    fn cancellation(&self) -> Option<Request<'_>> {
-        let epoch = self.shared.directory.route(self.slot)?.epoch;
-        (!self.outgoing.read).then(|| Request { flags: parts::CANCEL, epoch, ..self.name() })
+    /// Gives up where the call is out: a wait ends, a grant is taken back, and a call that has not arrived will not be
+    /// run. The lane is free once the node has said so; a read leaves nothing there.
+    fn abandon(&mut self) {
+        let Some(connection) = self.out.take() else { return };
+        if self.outgoing.read {
+            connection.forget(self.id.lane);
+            self.end();
+        } else if let Some(route) = self.shared.directory.route(self.slot) {
+            let flags = parts::CANCEL | parts::QUERY;
+            connection.abandon(&Request { flags, epoch: route.epoch, ..self.name() });
+        } else {
+            // Its process is gone, and with it what only it held.
+            connection.forget(self.id.lane);
+        }
     }
 
     fn forget(&self, connection: &Connection) {
@@ -387,8 +394,7 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         // The future was dropped before its outcome was known.
-        let Some(connection) = self.out.take() else { return };
-        connection.abandon(self.id.lane, self.cancellation());
+        self.abandon();
     }
 }
 
