@@ -106,7 +106,7 @@ pub trait Caller: Send + Sync + fmt::Debug + 'static {
     /// On a thread that runs async tasks, which must not block, it runs nothing and returns `false`.
     fn block_on(&self, task: Pin<&mut dyn Future<Output = ()>>) -> bool;
 
-    /// Makes the call and lets nobody know what came of it. It returns at once.
+    /// Makes the call and lets nobody know what came of it. It returns at once, and the call has no deadline.
     fn cast(&self, call: OutgoingCall);
 }
 

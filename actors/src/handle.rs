@@ -228,11 +228,12 @@ impl RawHandle {
 
     /// Calls the method of that name without waiting; nobody learns what comes of it.
     ///
-    /// It is for clean-up, where there is nobody left to tell.
+    /// It is for clean-up, where there is nobody left to tell: it has no deadline, whatever the handle's timeout, and is
+    /// tried for as long as the caller's session lives.
     pub fn cast<P: Serialize>(&self, method: &str, arguments: &P) {
         let Some(number) = self.object_type.method_number(method) else { return };
         if let (Ok(outgoing), Ok(caller)) = (self.outgoing(number, arguments), self.caller()) {
-            caller.cast(outgoing);
+            caller.cast(OutgoingCall { timeout: None, ..outgoing });
         }
     }
 

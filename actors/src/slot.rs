@@ -190,6 +190,14 @@ impl Slot {
         }
     }
 
+    /// Tells a caller that has given up that its lane is free, unless the call still runs: its answer will tell.
+    pub fn confirm_cancel(&self, call: CallId, out: &mut Vec<Effect>) {
+        if self.replies.admission(call) == Admission::Stale {
+            let answer = Answer { applied: false, index: LogIndex(0), result: Err(Fault::Cancelled) };
+            out.push(Effect::Reply { call, answer });
+        }
+    }
+
     /// Whether the object wants to know that nobody has taken what a call was granted.
     fn takes_back(&self, object: ObjectNumber) -> bool {
         self.objects.get(object).is_some_and(|entry| entry.object_type().hooks.grant_cancelled.is_some())

@@ -35,7 +35,7 @@ pub mod parts {
     pub const READ: u32 = 1;
     /// The call has been sent before.
     pub const RETRY: u32 = 1 << 1;
-    /// Not a call: the caller of this id has given up.
+    /// Not a call: the caller of this id has given up. With [`QUERY`] it asks to be told once the id's lane is free.
     pub const CANCEL: u32 = 1 << 2;
     /// Not a call: what became of this id?
     pub const QUERY: u32 = 1 << 3;

@@ -24,10 +24,19 @@ const WORD_OF_NODE: Duration = Duration::from_secs(2);
 /// A reply above this size is acknowledged at once, so that the node need not keep it.
 const ACK_ABOVE_BYTES: usize = 1024;
 
+/// How long a call is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Until its deadline; one that may wait in an object bears troubles for the client's patience.
+    Call,
+    /// For as long as its session lives: it gives back what the session holds, and nobody else would.
+    Cast,
+}
+
 /// Makes a call, until it is answered or its time is over.
 ///
 /// The usual way (sent at once, answered at once) needs little memory; everything else is in a box of its own.
-pub(crate) async fn make_call(shared: Arc<Shared>, outgoing: OutgoingCall) -> Result<Bytes, Error> {
+pub(crate) async fn make_call(shared: Arc<Shared>, outgoing: OutgoingCall, effort: Effort) -> Result<Bytes, Error> {
     if let Err(error) = check_key(outgoing.key.as_str()) {
         return Err(refused(&outgoing, error.into()));
     }
@@ -39,7 +48,7 @@ pub(crate) async fn make_call(shared: Arc<Shared>, outgoing: OutgoingCall) -> Re
         Some(n_slots) => n_slots,
         None => Box::pin(ensure_table(&shared, &outgoing, started)).await?,
     };
-    let mut call = Call::new(shared, outgoing, table, started);
+    let mut call = Call::new(shared, outgoing, effort, (table, started));
     let next = match call.start() {
         Some(event) => match call.outcome(event.await) {
             Ok(body) => {
@@ -81,6 +90,7 @@ struct Call {
     id: CallId,
     shared: Arc<Shared>,
     outgoing: OutgoingCall,
+    effort: Effort,
     job: JobId,
     slot: SlotId,
     deadline: Option<Instant>,
@@ -107,8 +117,9 @@ enum Next {
 }
 
 impl Call {
-    fn new(shared: Arc<Shared>, outgoing: OutgoingCall, n_slots: usize, started: Instant) -> Self {
-        let limit = outgoing.timeout.or_else(|| (!outgoing.parks).then_some(shared.settings.timeout));
+    fn new(shared: Arc<Shared>, outgoing: OutgoingCall, effort: Effort, (n_slots, started): (usize, Instant)) -> Self {
+        let has_limit = effort == Effort::Call && !outgoing.parks;
+        let limit = outgoing.timeout.or_else(|| has_limit.then_some(shared.settings.timeout));
         let job = outgoing.job.unwrap_or_else(|| shared.job());
         let hash = hash_object(job, outgoing.object_type.name, outgoing.key.as_str());
         let slot = slot_of(hash, n_slots);
@@ -125,6 +136,7 @@ impl Call {
             out: None,
             shared,
             outgoing,
+            effort,
         }
     }
 
@@ -161,14 +173,17 @@ impl Call {
                 Some(Next::Again(why)) => why,
             };
             let since = *trouble_since.get_or_insert_with(Instant::now);
-            let end = self.deadline.unwrap_or(since + self.shared.settings.patience);
+            let end = match self.effort {
+                Effort::Call => self.deadline.or_else(|| since.checked_add(self.shared.settings.patience)),
+                Effort::Cast => None,
+            };
             let pause = jitter(backoff);
-            if Instant::now() + pause >= end {
-                match self.out.take() {
-                    Some(connection) => connection.abandon(self.id.lane, self.cancellation()),
+            if end.is_some_and(|end| Instant::now() + pause >= end) {
+                if self.out.is_none() {
                     // It was never accepted anywhere: the lane is free.
-                    None => self.end(),
+                    self.end();
                 }
+                self.abandon();
                 return Err(self.give_up(why));
             }
             self.shared.pause(pause).await;
@@ -197,7 +212,8 @@ impl Call {
             return Next::Return(Err(Error::ObjectLost { object: self.outgoing.object() }));
         }
         if self.id.session != session {
-            if self.in_doubt {
+            // What a cast gives back has ended with its session.
+            if self.in_doubt || self.effort == Effort::Cast {
                 return Next::Lost(self.unknown("the session has ended on the node".to_owned()));
             }
             self.id.session = session;
@@ -267,10 +283,8 @@ impl Call {
                 if self.outgoing.read { Next::Again(why) } else { Next::Lost(self.unknown(why)) }
             }
             Event::Expired => {
-                if let Some(connection) = &self.out {
-                    // If it is still parked there, it must not be granted anything now.
-                    connection.abandon(self.id.lane, self.cancellation());
-                }
+                // If it is still parked there, it must not be granted anything now.
+                self.abandon();
                 Next::Lost(self.unknown("no answer before the deadline".to_owned()))
             }
         })
@@ -344,11 +358,20 @@ impl Call {
         }
     }
 
-    /// What tells the node that the caller has given up: a wait ends, a grant is taken back, and a call that has not
-    /// arrived will not be run.
-    fn cancellation(&self) -> Option<Request<'_>> {
-        let epoch = self.shared.directory.route(self.slot)?.epoch;
-        (!self.outgoing.read).then(|| Request { flags: parts::CANCEL, epoch, ..self.name() })
+    /// Gives up where the call is out: a wait ends, a grant is taken back, and a call that has not arrived will not be
+    /// run. The lane is free once the node has said so; a read leaves nothing there.
+    fn abandon(&mut self) {
+        let Some(connection) = self.out.take() else { return };
+        if self.outgoing.read {
+            connection.forget(self.id.lane);
+            self.end();
+        } else if let Some(route) = self.shared.directory.route(self.slot) {
+            let flags = parts::CANCEL | parts::QUERY;
+            connection.abandon(&Request { flags, epoch: route.epoch, ..self.name() });
+        } else {
+            // Its process is gone, and with it what only it held.
+            connection.forget(self.id.lane);
+        }
     }
 
     fn forget(&self, connection: &Connection) {
@@ -371,8 +394,7 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         // The future was dropped before its outcome was known.
-        let Some(connection) = self.out.take() else { return };
-        connection.abandon(self.id.lane, self.cancellation());
+        self.abandon();
     }
 }
 

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use greenroom_actors::{
@@ -12,7 +13,9 @@ use greenroom_actors::{
     SlotId, SlotTable,
 };
 
-use crate::call::make_call;
+use tokio::sync::watch;
+
+use crate::call::{Effort, make_call};
 use crate::connection::OwnedJob;
 use crate::directory::Directory;
 use crate::settings::{Cluster, Settings};
@@ -36,6 +39,8 @@ pub enum ConnectError {
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    /// Tells that the client is used; calls under way have no part in it.
+    _used: watch::Receiver<()>,
 }
 
 /// What the clones of a client share.
@@ -48,6 +53,8 @@ pub(crate) struct Shared {
     owned_job: OwnedJob,
     job_ended: AtomicBool,
     next_lane: AtomicU32,
+    /// Closed once there are no clones of the client.
+    used: watch::Sender<()>,
     /// Calls without a waiting caller that are out.
     casts: AtomicU32,
     /// The free lanes, by slot; made when the table is known.
@@ -110,13 +117,14 @@ impl Client {
             owned_job,
             job_ended: AtomicBool::new(false),
             next_lane: AtomicU32::new(0),
+            used: watch::Sender::new(()),
             casts: AtomicU32::new(0),
             lanes: std::sync::OnceLock::new(),
             #[cfg(feature = "embedded")]
             _embedded: embedded,
             settings,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { _used: shared.used.subscribe(), shared: Arc::new(shared) })
     }
 
     /// The handle of an object, reached through this client: `client.object(Counter::named("hits"))`.
@@ -156,7 +164,7 @@ impl fmt::Debug for Client {
 
 impl Caller for Client {
     fn call(&self, call: OutgoingCall) -> ReplyFuture {
-        Box::pin(make_call(Arc::clone(&self.shared), call))
+        Box::pin(make_call(Arc::clone(&self.shared), call, Effort::Call))
     }
 
     fn block_on(&self, task: Pin<&mut dyn Future<Output = ()>>) -> bool {
@@ -171,13 +179,21 @@ impl Caller for Client {
     fn cast(&self, call: OutgoingCall) {
         let shared = Arc::clone(&self.shared);
         self.shared.casts.fetch_add(1, Ordering::AcqRel);
-        self.shared.spawn(async move {
+        let mut cast = Box::pin(async move {
             let object = call.object();
-            if let Err(error) = make_call(Arc::clone(&shared), call).await {
-                tracing::debug!(object, %error, "a call without a waiting caller failed");
+            tokio::select! {
+                biased;
+                made = make_call(Arc::clone(&shared), call, Effort::Cast) => if let Err(error) = made {
+                    tracing::debug!(object, %error, "a call without a waiting caller failed");
+                },
+                () = shared.unused() => tracing::debug!(object, "the client ends with a call under way"),
             }
             shared.casts.fetch_sub(1, Ordering::AcqRel);
         });
+        // It leaves now, before whatever this thread calls next: who drops a guard and then asks for the lock gets it.
+        if cast.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            self.shared.spawn(cast);
+        }
     }
 }
 
@@ -266,6 +282,12 @@ impl Shared {
         if let Some(pool) = self.lanes.get().and_then(|lanes| lanes.get(usize::from(slot.0))) {
             pool.lock().unwrap_or_else(PoisonError::into_inner).give_back(lane, sequence);
         }
+    }
+
+    /// Waits until nobody uses the client any more, and the calls that nobody waits for have had time to end.
+    async fn unused(&self) {
+        self.used.closed().await;
+        self.pause(self.settings.patience).await;
     }
 
     async fn say_goodbye(&self) {

@@ -3,16 +3,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use greenroom_actors::wire::{self, Frame, Hello, HelloRefusal, Request};
-use greenroom_actors::{
-    ClusterId, Fault, Incarnation, JobId, Lane, NodeId, Sequence, SessionId, ShardId, SlotId, SlotTable,
-};
+use greenroom_actors::{ClusterId, Fault, Incarnation, JobId, Lane, NodeId, SessionId, ShardId, SlotTable};
 use greenroom_rpc::{Inbound, LinkError, OpenLink, Outbox, PushError};
-use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
 use crate::client::Shared;
+use crate::pending::{Answered, FreeLane, PendingCalls};
 
 /// How long opening a stream may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,8 +18,6 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 const REOPEN_FIRST: Duration = Duration::from_millis(5);
 const REOPEN_MAX: Duration = Duration::from_secs(1);
 const REOPEN_FOR: Duration = Duration::from_secs(60);
-/// Cancellations that are kept for a broken stream; beyond it they are left to the end of the session.
-const CANCELS_MAX: usize = 100_000;
 /// How often calls are checked for their deadlines.
 const EXPIRY_TICK: Duration = Duration::from_millis(20);
 
@@ -62,16 +58,6 @@ pub(crate) struct Target {
     pub(crate) shard: ShardId,
 }
 
-/// A call that is out.
-#[derive(Debug)]
-struct Pending {
-    slot: SlotId,
-    sequence: Sequence,
-    expires: Option<Instant>,
-    /// `None` once its caller has gone: the lane stays taken until the answer.
-    done: Option<oneshot::Sender<Event>>,
-}
-
 #[derive(Debug, Default)]
 enum Stream {
     #[default]
@@ -88,10 +74,8 @@ enum Stream {
 #[derive(Debug, Default)]
 struct State {
     stream: Stream,
-    pending: HashMap<Lane, Pending>,
-    acks: Vec<(SlotId, Lane, Sequence)>,
-    /// Encoded cancellations that wait for the stream to open again.
-    cancels: Vec<BytesMut>,
+    pending: PendingCalls,
+    acks: Vec<FreeLane>,
     /// The session that has been registered with the process.
     registered: Option<SessionId>,
     ticking: bool,
@@ -165,37 +149,34 @@ impl Connection {
                 return Err(NotSent::Opening(told));
             }
         }
-        let (done, event) = oneshot::channel();
-        let pending = Pending { slot: request.slot, sequence: request.sequence, expires, done: Some(done) };
-        state.pending.insert(request.lane, pending);
+        let event = state.pending.add(&request, expires);
         if expires.is_some() && !std::mem::replace(&mut state.ticking, true) {
             shared.spawn(Arc::clone(self).tick());
         }
         Ok(event)
     }
 
-    /// The caller of a call has gone: its lane stays taken until the answer, and a parked call is told to leave.
-    pub(crate) fn abandon(&self, lane: Lane, cancel: Option<Request<'_>>) {
+    /// The caller of a call has gone, which `cancel` tells the node: its lane stays taken until the answer.
+    pub(crate) fn abandon(&self, cancel: &Request<'_>) {
         let mut state = self.lock();
         let state = &mut *state;
-        if let Some(pending) = state.pending.get_mut(&lane) {
-            pending.done = None;
+        if let Stream::Gone(_) = &state.stream {
+            return;
         }
-        let Some(cancel) = cancel else { return };
-        let sent = match &state.stream {
-            Stream::Open { outbox, .. } => outbox.push(|out| cancel.encode(out)).is_ok(),
-            Stream::Gone(_) => return,
-            Stream::Closed | Stream::Opening(_) => false,
-        };
-        if !sent && state.cancels.len() < CANCELS_MAX {
-            let mut encoded = BytesMut::new();
-            cancel.encode(&mut encoded);
-            state.cancels.push(encoded);
+        let encoded = state.pending.abandon(cancel);
+        if let Stream::Open { outbox, .. } = &state.stream {
+            // A stream that is closing is followed by another one, on which it is told again.
+            let _ = outbox.push(|out| out.extend_from_slice(&encoded));
         }
     }
 
+    /// The caller of a read has gone, and the node need not know.
+    pub(crate) fn forget(&self, lane: Lane) {
+        self.lock().pending.forget(lane);
+    }
+
     /// The caller of a call has taken its reply, which the node need not keep any longer.
-    pub(crate) fn acknowledge(&self, call: (SlotId, Lane, Sequence)) {
+    pub(crate) fn acknowledge(&self, call: FreeLane) {
         self.lock().acks.push(call);
     }
 
@@ -280,6 +261,8 @@ impl Connection {
                     shared.renew_session(hello.session);
                 }
                 state.registered = None;
+                // What those callers could have been granted has ended with the session.
+                state.pending.clear();
                 Stream::Closed
             }
             Err(_) => Stream::Closed,
@@ -288,9 +271,9 @@ impl Connection {
         match opened {
             Ok(link) => {
                 state.registered = Some(hello.session);
-                for cancel in state.cancels.drain(..) {
-                    // A stream that breaks at once takes the session's grace period for it.
-                    let _ = link.outbox.push(|out| out.extend_from_slice(&cancel));
+                for cancel in state.pending.cancels(hello.session) {
+                    // A stream that breaks at once is followed by another one.
+                    let _ = link.outbox.push(|out| out.extend_from_slice(cancel));
                 }
                 Some((waiting, link.inbound))
             }
@@ -353,12 +336,26 @@ impl Connection {
                 }
             }
         }
+        let mut free = Vec::new();
         let mut state = self.lock();
         for reply in replies {
-            state.answered(reply, shared, done);
+            match state.pending.answered(reply) {
+                Some(Answered::Tell(tell, event)) => done.push((tell, event)),
+                Some(Answered::Free(lane)) => free.push(lane),
+                None => {}
+            }
         }
         if let Stream::Open { outbox, .. } = &state.stream {
             outbox.expect(done.len());
+        }
+        drop(state);
+        // Not under the lock: if this is the client's last reference, its end says goodbye on this connection.
+        if !free.is_empty()
+            && let Some(shared) = shared.upgrade()
+        {
+            for (slot, lane, sequence) in free {
+                shared.give_back(slot, lane, sequence);
+            }
         }
         farewell
     }
@@ -375,14 +372,13 @@ impl Connection {
         };
         let mut state = self.lock();
         state.stream = next;
-        let pending = std::mem::take(&mut state.pending);
+        let waiting = state.pending.take_waiting();
+        if let Event::Gone(_) = end {
+            state.pending.clear();
+        }
         drop(state);
-        let mut pending: Vec<(Lane, Pending)> = pending.into_iter().collect();
-        pending.sort_unstable_by_key(|(lane, _)| *lane);
-        for (_, call) in pending {
-            if let Some(done) = call.done {
-                let _ = done.send(event(why.clone()));
-            }
+        for tell in waiting {
+            let _ = tell.send(event(why.clone()));
         }
     }
 
@@ -392,18 +388,7 @@ impl Connection {
             tokio::time::sleep(EXPIRY_TICK).await;
             let now = Instant::now();
             let mut state = self.lock();
-            let over: Vec<Lane> = state
-                .pending
-                .iter()
-                .filter(|(_, call)| call.expires.is_some_and(|expires| expires <= now))
-                .map(|(lane, _)| *lane)
-                .collect();
-            let mut done = Vec::new();
-            for lane in over {
-                // The lane is lost: nobody knows any more what became of its call.
-                done.extend(state.pending.remove(&lane).and_then(|call| call.done));
-            }
-            let more = state.pending.values().any(|call| call.expires.is_some());
+            let (done, more) = state.pending.expire(now);
             state.ticking = more;
             drop(state);
             for tell in done {
@@ -411,25 +396,6 @@ impl Connection {
             }
             if !more {
                 return;
-            }
-        }
-    }
-}
-
-impl State {
-    fn answered(&mut self, reply: wire::Reply, shared: &Weak<Shared>, done: &mut Vec<(oneshot::Sender<Event>, Event)>) {
-        let known = self.pending.get(&reply.lane).is_some_and(|call| call.sequence == reply.sequence);
-        if !known {
-            // Its caller's time was over.
-            return;
-        }
-        let Some(call) = self.pending.remove(&reply.lane) else { return };
-        match call.done {
-            Some(tell) => done.push((tell, Event::Answered(reply.result))),
-            None => {
-                if let Some(shared) = shared.upgrade() {
-                    shared.give_back(call.slot, reply.lane, reply.sequence);
-                }
             }
         }
     }

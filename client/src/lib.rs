@@ -11,6 +11,7 @@ pub mod collections;
 mod connection;
 mod directory;
 mod face;
+mod pending;
 mod process;
 mod run;
 mod settings;

@@ -87,6 +87,18 @@ fn dropping_a_guard_writes_its_changes_back() {
 }
 
 #[test]
+fn who_drops_a_guard_and_asks_for_the_lock_at_once_gets_it() {
+    let served = Served::start();
+    let lock = mutex(&served.client(), "m", 0_u64);
+    for round in 0..300 {
+        let mut guard = lock.try_lock().expect("asks").expect("nobody has it");
+        assert_eq!(*guard, round);
+        *guard += 1;
+        drop(guard);
+    }
+}
+
+#[test]
 fn fences_grow_and_try_lock_does_not_wait() {
     let served = Served::start();
     let (one, other) = (mutex(&served.client(), "m", 0_u64), mutex(&served.client(), "m", 0_u64));

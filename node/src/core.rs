@@ -212,6 +212,9 @@ impl Core {
         let Some(slot) = self.slot_mut(request.slot) else { return Err(Refusal::WrongPlace) };
         if request.flags & parts::CANCEL != 0 {
             slot.handle_cancel(call, object, now, &mut effects);
+            if request.flags & parts::QUERY != 0 {
+                slot.confirm_cancel(call, &mut effects);
+            }
         } else if request.flags & parts::QUERY != 0 {
             slot.handle_query(call, now, &mut effects);
         } else {

@@ -1,0 +1,131 @@
+//! The calls that are out on a connection, by their lanes.
+
+use std::time::Instant;
+
+use bytes::BytesMut;
+use greenroom_actors::wire::{Reply, Request};
+use greenroom_actors::{Lane, Sequence, SessionId, SlotId};
+use hashbrown::HashMap;
+use tokio::sync::oneshot;
+
+use crate::connection::Event;
+
+/// The most calls that were given up and are remembered; beyond it they are left to the end of the session.
+const ABANDONED_MAX: usize = 100_000;
+
+/// A lane that is free again.
+pub(crate) type FreeLane = (SlotId, Lane, Sequence);
+
+/// A call that is out.
+#[derive(Debug)]
+struct Pending {
+    slot: SlotId,
+    sequence: Sequence,
+    expires: Option<Instant>,
+    caller: CallerOf,
+}
+
+#[derive(Debug)]
+enum CallerOf {
+    Waits(oneshot::Sender<Event>),
+    /// It has given up. The node is told so on each stream until it has answered: only then is the lane free.
+    Gone {
+        session: SessionId,
+        cancel: BytesMut,
+    },
+}
+
+/// What an answer means.
+pub(crate) enum Answered {
+    /// Its caller is to be told.
+    Tell(oneshot::Sender<Event>, Event),
+    /// Its caller has gone: the lane is free.
+    Free(FreeLane),
+}
+
+/// The calls that are out, and those whose callers have gone before the node's last word.
+#[derive(Debug, Default)]
+pub(crate) struct PendingCalls {
+    by_lane: HashMap<Lane, Pending>,
+}
+
+impl PendingCalls {
+    /// A call is out; the receiver tells what becomes of it.
+    pub(crate) fn add(&mut self, request: &Request<'_>, expires: Option<Instant>) -> oneshot::Receiver<Event> {
+        let (tell, told) = oneshot::channel();
+        let (slot, sequence, caller) = (request.slot, request.sequence, CallerOf::Waits(tell));
+        self.by_lane.insert(request.lane, Pending { slot, sequence, expires, caller });
+        told
+    }
+
+    /// The caller of a call has gone, which `cancel` tells the node; returns what is to be sent.
+    pub(crate) fn abandon(&mut self, cancel: &Request<'_>) -> BytesMut {
+        let mut encoded = BytesMut::new();
+        cancel.encode(&mut encoded);
+        let session = cancel.session.unwrap_or_default();
+        if self.by_lane.len() < ABANDONED_MAX || self.by_lane.contains_key(&cancel.lane) {
+            let caller = CallerOf::Gone { session, cancel: encoded.clone() };
+            let gone = Pending { slot: cancel.slot, sequence: cancel.sequence, expires: None, caller };
+            self.by_lane.insert(cancel.lane, gone);
+        }
+        encoded
+    }
+
+    /// The caller of a call has gone, and the node need not know.
+    pub(crate) fn forget(&mut self, lane: Lane) {
+        self.by_lane.remove(&lane);
+    }
+
+    /// The node has answered.
+    pub(crate) fn answered(&mut self, reply: Reply) -> Option<Answered> {
+        // Else its caller's time was over.
+        self.by_lane.get(&reply.lane).filter(|call| call.sequence == reply.sequence)?;
+        let call = self.by_lane.remove(&reply.lane)?;
+        Some(match call.caller {
+            CallerOf::Waits(tell) => Answered::Tell(tell, Event::Answered(reply.result)),
+            CallerOf::Gone { .. } => Answered::Free((call.slot, reply.lane, reply.sequence)),
+        })
+    }
+
+    /// The stream has ended: returns who has to be told, in order.
+    pub(crate) fn take_waiting(&mut self) -> Vec<oneshot::Sender<Event>> {
+        let waits = |_: &Lane, call: &mut Pending| matches!(call.caller, CallerOf::Waits(_));
+        let mut waiting: Vec<_> = self.by_lane.extract_if(waits).collect();
+        waiting.sort_unstable_by_key(|(lane, _)| *lane);
+        waiting.into_iter().filter_map(|(_, call)| call.waiting()).collect()
+    }
+
+    /// A stream of the session is open: what has to be told on it again. What other sessions left has ended with them.
+    pub(crate) fn cancels(&mut self, of: SessionId) -> impl Iterator<Item = &BytesMut> {
+        self.by_lane.retain(|_, call| match &call.caller {
+            CallerOf::Waits(_) => true,
+            CallerOf::Gone { session, .. } => *session == of,
+        });
+        self.by_lane.values().filter_map(|call| match &call.caller {
+            CallerOf::Waits(_) => None,
+            CallerOf::Gone { cancel, .. } => Some(cancel),
+        })
+    }
+
+    /// Nobody is left who could be told that callers have gone.
+    pub(crate) fn clear(&mut self) {
+        self.by_lane.clear();
+    }
+
+    /// Ends calls whose time is over: returns who has to be told, and whether others have a deadline.
+    pub(crate) fn expire(&mut self, now: Instant) -> (Vec<oneshot::Sender<Event>>, bool) {
+        let over = |_: &Lane, call: &mut Pending| call.expires.is_some_and(|expires| expires <= now);
+        let over: Vec<_> = self.by_lane.extract_if(over).collect();
+        let more = self.by_lane.values().any(|call| call.expires.is_some());
+        (over.into_iter().filter_map(|(_, call)| call.waiting()).collect(), more)
+    }
+}
+
+impl Pending {
+    fn waiting(self) -> Option<oneshot::Sender<Event>> {
+        match self.caller {
+            CallerOf::Waits(tell) => Some(tell),
+            CallerOf::Gone { .. } => None,
+        }
+    }
+}
