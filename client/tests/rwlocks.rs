@@ -2,13 +2,15 @@
 
 mod stage;
 
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use greenroom::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use greenroom::{Error, Refusal};
-use stage::{Session, Stage, Started, scenarios};
+use stage::{Session, Stage, Started, scenarios, until};
 
 scenarios! {
+    a_downgrade_whose_answer_nobody_took_leaves_no_lock,
     a_value_that_became_too_large_gives_the_lock_back_without_it,
     readers_share_and_a_writer_is_alone,
     a_waiting_writer_is_not_overtaken_by_readers,
@@ -235,4 +237,17 @@ fn a_value_that_became_too_large_gives_the_lock_back_without_it(stage: &Stage) {
         assert_eq!(*guard, "", "the change is not applied");
         guard.unlock().expect("unlocks");
     }
+}
+
+fn a_downgrade_whose_answer_nobody_took_leaves_no_lock(stage: &Stage) {
+    let [one, other] = stage.sessions();
+    let mut guard = rwlock(&one).write().expect("writes");
+    *guard = 5;
+    let mut downgrade = Box::pin(guard.downgrade_async());
+    assert!(downgrade.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    until("it is a reader's", || stage.describe(rwlock(&other).object())["state"]["readers"] == 1);
+    drop(downgrade);
+    let lock = rwlock(&other);
+    let guard = stage.start(async move { lock.write_async().await }).finish().expect("it was given back");
+    assert_eq!(*guard, 5);
 }
