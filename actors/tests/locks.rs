@@ -354,6 +354,23 @@ fn waits_and_notifications_leave_nothing_behind() {
     assert!(sizes.max().is_some_and(|bytes| bytes < 100));
 }
 
+#[test]
+fn who_does_not_know_of_its_downgrade_gives_the_lock_back_all_the_same() {
+    let mut bench = Bench::new();
+    let write = send::<RwLockObject>(&mut bench, 1, "write", &());
+    let grant = bench.value::<Locked>(write).grant;
+    let give = |bench: &mut Bench, method, value: &'static [u8]| -> Result<(), NotHeld> {
+        let call = send::<RwLockObject>(bench, 1, method, &(grant, Some(Bytes::from_static(value))));
+        bench.value(call)
+    };
+    assert_eq!(give(&mut bench, "downgrade", b"written"), Ok(()));
+    assert_eq!(give(&mut bench, "downgrade", b"by a reader"), Err(NotHeld { grant }));
+    assert_eq!(give(&mut bench, "unlock", b"by a reader"), Ok(()));
+    assert_eq!(give(&mut bench, "unlock", b"by nobody"), Err(NotHeld { grant }));
+    let next = send::<RwLockObject>(&mut bench, 2, "try_write", &());
+    assert_eq!(bench.value::<Option<Locked>>(next).expect("is free").value, "written");
+}
+
 proptest! {
     #![proptest_config(cases())]
 

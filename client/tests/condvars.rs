@@ -6,10 +6,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use greenroom::sync::{Condvar, Mutex, MutexGuard};
-use greenroom::{Error, RawHandle};
+use greenroom::{Error, RawHandle, Refusal};
 use stage::{DEADLINE, Session, Stage, Started, scenarios};
 
 scenarios! {
+    a_value_that_became_too_large_to_wait_with_gives_the_lock_back,
     a_lock_goes_from_caller_to_caller_in_order_and_try_lock_does_not_overtake,
     a_lock_that_is_given_up_or_whose_owner_ends_goes_to_the_next,
     a_wait_gives_the_lock_up_with_the_value_and_returns_with_both,
@@ -342,4 +343,16 @@ fn producers_and_consumers_hand_everything_over(stage: &Stage) {
     producing.into_iter().for_each(|task| task.finish().expect("produces"));
     let sum: u64 = consuming.into_iter().map(|task| task.finish().expect("consumes")).sum();
     assert_eq!(sum, EACH * (EACH + 1));
+}
+
+fn a_value_that_became_too_large_to_wait_with_gives_the_lock_back(stage: &Stage) {
+    let [one, other] = stage.sessions();
+    let text = |session: &Session| Mutex::named("text", String::new()).through(session.caller());
+    let mut guard = text(&one).lock().expect("locks");
+    guard.push_str(&"x".repeat(40 << 20));
+    let refused = text(&one).condvar("changed").wait(guard).map(drop);
+    assert!(matches!(refused, Err(Error::Refused { refusal: Refusal::TooLarge { .. }, .. })));
+    let next = text(&other);
+    let guard = stage.start(async move { next.lock_async().await }).finish().expect("it was given back");
+    assert_eq!(*guard, "", "the change is not applied");
 }

@@ -2,13 +2,16 @@
 
 mod stage;
 
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use greenroom::Error;
 use greenroom::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use stage::{Session, Stage, Started, scenarios};
+use greenroom::{Error, Refusal};
+use stage::{Session, Stage, Started, scenarios, until};
 
 scenarios! {
+    a_downgrade_whose_answer_nobody_took_leaves_no_lock,
+    a_value_that_became_too_large_gives_the_lock_back_without_it,
     readers_share_and_a_writer_is_alone,
     a_waiting_writer_is_not_overtaken_by_readers,
     readers_behind_a_writer_come_in_together,
@@ -206,8 +209,45 @@ fn values_of_two_types_or_two_initial_values_do_not_meet(stage: &Stage) {
     let session = stage.session();
     drop(rwlock(&session).read().expect("reads"));
     let refused = |error: Error| {
-        assert!(matches!(error, Error::Refused { refusal: greenroom::Refusal::DifferentArguments, .. }), "{error}");
+        assert!(matches!(error, Error::Refused { refusal: Refusal::DifferentArguments, .. }), "{error}");
     };
     refused(RwLock::named("l", 0_i64).through(session.caller()).read().map(drop).expect_err("another type"));
     refused(RwLock::named("l", 1_u64).through(session.caller()).write().map(drop).expect_err("another value"));
+}
+
+fn a_value_that_became_too_large_gives_the_lock_back_without_it(stage: &Stage) {
+    let [one, other] = stage.sessions();
+    let text = |session: &Session| RwLock::named("text", String::new()).through(session.caller());
+    let give_back: [fn(RwLockWriteGuard<String>) -> Result<(), Error>; 3] = [
+        |guard| guard.unlock(),
+        |guard| guard.downgrade().map(drop),
+        |guard| {
+            drop(guard);
+            Ok(())
+        },
+    ];
+    for (round, give_back) in give_back.into_iter().enumerate() {
+        let mut guard = text(&one).write().expect("writes");
+        guard.push_str(&"x".repeat(40 << 20));
+        let refused = give_back(guard);
+        let is_told = matches!(refused, Err(Error::Refused { refusal: Refusal::TooLarge { .. }, .. }));
+        assert!(is_told || round == 2, "who drops is told nothing");
+        let next = text(&other);
+        let guard = stage.start(async move { next.write_async().await }).finish().expect("it was given back");
+        assert_eq!(*guard, "", "the change is not applied");
+        guard.unlock().expect("unlocks");
+    }
+}
+
+fn a_downgrade_whose_answer_nobody_took_leaves_no_lock(stage: &Stage) {
+    let [one, other] = stage.sessions();
+    let mut guard = rwlock(&one).write().expect("writes");
+    *guard = 5;
+    let mut downgrade = Box::pin(guard.downgrade_async());
+    assert!(downgrade.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    until("it is a reader's", || stage.describe(rwlock(&other).object())["state"]["readers"] == 1);
+    drop(downgrade);
+    let lock = rwlock(&other);
+    let guard = stage.start(async move { lock.write_async().await }).finish().expect("it was given back");
+    assert_eq!(*guard, 5);
 }

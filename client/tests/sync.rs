@@ -11,6 +11,7 @@ use greenroom::sync::{Mutex, Promise};
 use greenroom::{Cell, Client, Counter, Error, JobId, Refusal, Settings, Value};
 use greenroom_actors::objects::{CellObject, MutexObject};
 use greenroom_node::Node;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A node, and a runtime for clients that plain threads use.
 struct Served {
@@ -243,6 +244,36 @@ fn a_panic_under_the_lock_gives_it_back_without_changes() {
     });
     assert!(panicked.join().is_err());
     assert_eq!(*mutex(&client, "m", 1_u64).lock().expect("locks"), 1);
+}
+
+/// A value that cannot be encoded once it is said to be so.
+#[derive(Serialize, Deserialize)]
+struct Stubborn(#[serde(serialize_with = "unless_stubborn")] bool);
+
+fn unless_stubborn<S: Serializer>(stubborn: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+    if *stubborn { Err(serde::ser::Error::custom("it does not want to")) } else { serializer.serialize_bool(false) }
+}
+
+#[test]
+fn a_value_that_cannot_go_back_stays_and_its_lock_goes() {
+    let node = embedded(|options| options.frame_bytes_max = 64 << 10);
+    let runtime = common::runtime();
+    let [client, other] = [(), ()].map(|()| runtime.block_on(client(node.address())));
+    let mut guard = mutex(&client, "text", String::new()).lock().expect("locks");
+    guard.push_str(&"x".repeat(100 << 10));
+    let refused = guard.unlock();
+    assert!(matches!(refused, Err(Error::Refused { refusal: Refusal::TooLarge { .. }, .. })), "{refused:?}");
+    assert_eq!(*mutex(&other, "text", String::new()).lock().expect("it was given back"), "");
+    for is_dropped in [false, true] {
+        let mut guard = mutex(&client, "m", Stubborn(false)).lock().expect("locks");
+        guard.0 = true;
+        if is_dropped {
+            drop(guard);
+        } else {
+            assert!(matches!(guard.unlock(), Err(Error::NotSent { .. })));
+        }
+        assert!(!mutex(&other, "m", Stubborn(false)).lock().expect("it was given back").0);
+    }
 }
 
 #[test]

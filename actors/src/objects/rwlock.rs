@@ -62,33 +62,29 @@ impl RwLockObject {
         self.try_grant(Mode::Write, turn)
     }
 
-    /// Gives the lock back, with the value if a writer changed it. A reader that brings a value does not hold what it says.
+    /// Gives the lock back, with the value if a writer changed it. A reader's is passed over: a caller that does not know
+    /// whether its `downgrade` arrived brings the value again.
     pub fn unlock(&mut self, grant: WaiterId, changed: Option<Bytes>, turn: &mut Turn) -> Result<(), NotHeld> {
-        if changed.is_some() {
-            self.write_back(grant, changed)?;
+        let held = self.held.take_back(grant)?;
+        if held.what == Mode::Write
+            && let Some(value) = changed
+        {
+            self.value = value;
         }
-        self.held.take_back(grant)?;
         self.hand_over(turn);
         Ok(())
     }
 
     /// Makes a reader of a writer, in one turn: nobody writes in between.
     pub fn downgrade(&mut self, grant: WaiterId, changed: Option<Bytes>, turn: &mut Turn) -> Result<(), NotHeld> {
-        self.write_back(grant, changed)?;
-        if let Some(held) = self.held.get_mut(grant) {
-            held.what = Mode::Read;
-        }
-        self.hand_over(turn);
-        Ok(())
-    }
-
-    fn write_back(&mut self, grant: WaiterId, changed: Option<Bytes>) -> Result<(), NotHeld> {
-        if self.held.get(grant).is_none_or(|held| held.what == Mode::Read) {
-            return Err(NotHeld { grant });
+        match self.held.get_mut(grant) {
+            Some(held) if held.what == Mode::Write => held.what = Mode::Read,
+            _ => return Err(NotHeld { grant }),
         }
         if let Some(value) = changed {
             self.value = value;
         }
+        self.hand_over(turn);
         Ok(())
     }
 

@@ -112,7 +112,8 @@ impl<T: Value> Condvar<T> {
     ///
     /// # Errors
     /// [`Error::Superseded`] when the guard's lock had been taken away; [`Error::NotSent`] when it is of another mutex; and as
-    /// every call's. The lock is then held no more.
+    /// every call's. The lock is then held no more, and after [`Error::Refused`], as of a value that is too large, the change is
+    /// not applied.
     pub async fn wait(&self, guard: MutexGuard<T>) -> Result<MutexGuard<T>, Error> {
         self.park(self.mutex.handle(), guard).await
     }

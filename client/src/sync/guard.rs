@@ -3,9 +3,13 @@
 use bytes::Bytes;
 use greenroom_actors::objects::{Locked, MutexObjectHandle, RwLockObjectHandle};
 use greenroom_actors::{Error, Fence, NotHeld, ObjectHandle, RawHandle, Refusal, WaiterId};
+use greenroom_rpc::FRAME_BYTES_MAX;
 use serde::Serialize;
 
 use crate::value::{Value, decode, encode};
+
+/// The largest value that goes back, encoded: a frame without what a call says beside its arguments.
+const VALUE_BYTES_MAX: usize = FRAME_BYTES_MAX - (64 << 10);
 
 /// How a lock is given back: its grant, and the value if it was changed.
 pub(super) type Unlock = (WaiterId, Option<Bytes>);
@@ -56,7 +60,7 @@ impl<T: Value, H: LockHandle> Held<T, H> {
         match decode(&value, handle.raw()) {
             Ok(value) => Ok(Self { value, before, handle, fence, grant, held: true }),
             Err(error) => {
-                handle.raw().cast("unlock", &(grant, None::<Bytes>));
+                give_up(handle.raw(), grant);
                 Err(error)
             }
         }
@@ -66,10 +70,11 @@ impl<T: Value, H: LockHandle> Held<T, H> {
         self.handle.raw()
     }
 
-    /// A call that takes what this returns is about to give the lock back.
+    /// A call that takes what this returns is about to give the lock back. If the value cannot go, the lock goes without it.
     pub(super) fn give_back(&mut self) -> Result<(Unlock, GivingBack<Unlock>), Error> {
-        let unlock = (self.grant, self.changed()?);
+        let changed = self.changed();
         self.held = false;
+        let unlock = (self.grant, changed.inspect_err(|_| give_up(self.object(), self.grant))?);
         Ok((unlock.clone(), GivingBack::new(self.object(), "unlock", unlock)))
     }
 
@@ -97,30 +102,53 @@ impl<T: Value, H: LockHandle> Held<T, H> {
     fn changed(&self) -> Result<Option<Bytes>, Error> {
         let Some(before) = &self.before else { return Ok(None) };
         let now = encode(&self.value, self.object())?;
+        if now.len() > VALUE_BYTES_MAX {
+            let refusal = Refusal::TooLarge { bytes: now.len() as u64, bytes_max: VALUE_BYTES_MAX as u64 };
+            return Err(Error::Refused { object: self.object().name(), refusal });
+        }
         Ok((now != before).then_some(now))
     }
+}
+
+/// Gives a lock back without waiting, and without a value.
+fn give_up(object: &RawHandle, grant: WaiterId) {
+    object.cast("unlock", &(grant, None::<Bytes>));
 }
 
 impl<T: Value, H: LockHandle> Drop for Held<T, H> {
     fn drop(&mut self) {
         if self.held {
-            // Work that a panic broke off is not kept; nor is a value that cannot be encoded.
+            // Work that a panic broke off is not kept; nor is a value that cannot go.
             let changed = if std::thread::panicking() { None } else { self.changed().unwrap_or_default() };
             self.object().cast("unlock", &(self.grant, changed));
         }
     }
 }
 
+/// The arguments of a call that gives something back.
+pub(super) trait Returned: Serialize {
+    /// The call was refused, and would be again: only that something is given back is left of it.
+    fn refused(&mut self) {}
+}
+
+impl Returned for (WaiterId,) {}
+
+impl Returned for Unlock {
+    fn refused(&mut self) {
+        self.1 = None;
+    }
+}
+
 /// Something that is being given back by a call: unless that is known to have worked, dropping this does it without waiting.
 ///
 /// It is named by its grant, so that giving it back a second time does no harm.
-pub(super) struct GivingBack<A: Serialize> {
+pub(super) struct GivingBack<A: Returned> {
     object: RawHandle,
     method: &'static str,
     arguments: Option<A>,
 }
 
-impl<A: Serialize> GivingBack<A> {
+impl<A: Returned> GivingBack<A> {
     pub(super) fn new(object: &RawHandle, method: &'static str, arguments: A) -> Self {
         Self { object: object.clone(), method, arguments: Some(arguments) }
     }
@@ -129,12 +157,14 @@ impl<A: Serialize> GivingBack<A> {
     pub(super) fn judge<T, E>(mut self, answer: Result<T, Error<E>>) -> Result<T, Error<E>> {
         if matches!(answer, Ok(_) | Err(Error::Method(_))) {
             self.arguments = None;
+        } else if let (Err(Error::Refused { .. }), Some(arguments)) = (&answer, &mut self.arguments) {
+            arguments.refused();
         }
         answer
     }
 }
 
-impl<A: Serialize> Drop for GivingBack<A> {
+impl<A: Returned> Drop for GivingBack<A> {
     fn drop(&mut self) {
         if let Some(arguments) = self.arguments.take() {
             self.object.cast(self.method, &arguments);

@@ -22,7 +22,8 @@ face! {
     ///
     /// **It costs** one round trip and the value once to lock, one round trip to unlock, and the value once more if it was
     /// changed. Dropping the guard does the same without waiting, as best it can: errors go unseen. Who waits costs no
-    /// thread, no connection and no polling. A value has at most 32 MiB, encoded.
+    /// thread, no connection and no polling. A value has less than 32 MiB, encoded: one that has become larger stays here,
+    /// and its lock goes back without it.
     ///
     /// **It differs from `std::sync::Mutex`**: the guard works on a local copy, which goes back when the guard does. If the
     /// owner ends (its session is closed, or nothing is heard of its process for the grace period), its copy is discarded,
@@ -128,7 +129,9 @@ impl<T: Value> MutexGuard<T> {
     ///
     /// # Errors
     /// [`Error::Superseded`] when the lock had been taken away: nothing was applied. [`Error::ObjectLost`] when the mutex was
-    /// deleted. And as every call's; the lock is then given back later, as by a drop.
+    /// deleted. [`Error::Refused`], as of a value that is too large, and [`Error::NotSent`] of one that cannot be encoded: the
+    /// change is not applied, and the lock is given back without it. And as every call's; the lock is then given back later,
+    /// as by a drop.
     pub async fn unlock(self) -> Result<(), Error> {
         self.0.unlock().await
     }

@@ -22,7 +22,8 @@ face! {
     ///
     /// **It costs** one round trip and the value once to lock, for readers too; one round trip to unlock, and the value once
     /// more if a writer changed it. Dropping a guard does the same without waiting: errors go unseen. Readers who wait behind
-    /// a writer get the lock in one turn, each with a copy of the value. A value has at most 32 MiB, encoded.
+    /// a writer get the lock in one turn, each with a copy of the value. A value has less than 32 MiB, encoded: one that has
+    /// become larger stays here, and its lock goes back without it.
     ///
     /// **It differs from `std::sync::RwLock`** as [`Mutex`](super::Mutex) does from its namesake: guards work on local copies,
     /// a writer's goes back when its guard does, an owner that ends loses its locks and what it changed
@@ -166,7 +167,8 @@ impl<T: Value> RwLockWriteGuard<T> {
     ///
     /// # Errors
     /// [`Error::Superseded`] when it had been taken away: nothing was applied. [`Error::ObjectLost`] when the lock was deleted.
-    /// And as every call's; the lock is then given back later, as by a drop.
+    /// [`Error::Refused`], as of a value that is too large, and [`Error::NotSent`] of one that cannot be encoded: the change is
+    /// not applied, and the lock is given back without it. And as every call's; the lock is then given back later, as by a drop.
     pub async fn unlock(self) -> Result<(), Error> {
         self.0.unlock().await
     }
