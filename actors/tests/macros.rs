@@ -520,7 +520,7 @@ fn two_combine_functions_of_one_name_are_refused() {
     }
     assert_eq!(one().name(), other().name(), "a name is a module and a function");
     let refused = greenroom::combine::combine(one().name(), &encoded(&1_u64), &encoded(&2_u64));
-    assert_eq!(refused, Err(greenroom::combine::CombineError::Ambiguous("macros::twin".to_owned())));
+    assert_eq!(refused, Err(CombineError::Ambiguous("macros::twin".to_owned())));
 }
 
 #[test]
