@@ -127,7 +127,7 @@ impl<T> Grants<T> {
 }
 
 /// In a queue shorter than this nobody looks for calls that wait no more.
-const LOOK_FROM: usize = 4;
+pub(crate) const LOOK_FROM: usize = 4;
 
 /// Calls that wait for `R`, in order of arrival, each with what it wants.
 ///

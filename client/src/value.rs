@@ -10,6 +10,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// What can be the value of a generic object: whatever serde can carry.
+///
+/// Values are compared as they are encoded: a guard's, to see whether it was changed; those with which callers name one object;
+/// and in `compare_exchange`. So take types that encode equal values alike: a `BTreeMap` or `BTreeSet`. A `HashMap` of several
+/// entries has another order in each process, even in each map: it counts as changed, or as another one, by chance.
 pub trait Value: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Value for T {}

@@ -19,6 +19,7 @@ scenarios! {
     a_snapshot_of_a_set_stays_as_it_was,
     a_snapshot_is_given_back_with_its_last_reader,
     a_snapshot_ends_with_its_owner,
+    a_snapshot_of_a_deleted_map_does_not_make_it_anew,
     only_so_many_snapshots_are_held,
     a_copy_is_of_one_moment_whoever_changes_the_map,
     an_iterator_sees_once_what_is_there_throughout,
@@ -110,6 +111,17 @@ fn a_snapshot_is_given_back_with_its_last_reader(stage: &Stage) {
     assert!(matches!(iter.next(), Some(Err(Error::Superseded { .. }))));
     assert_eq!(iter.next(), None, "it is at its end");
     assert!(matches!(copy.release(), Err(Error::Superseded { .. })), "it was given back before");
+}
+
+fn a_snapshot_of_a_deleted_map_does_not_make_it_anew(stage: &Stage) {
+    let session = stage.session();
+    let map = Map::<u32, u32>::named("m").through(session.caller());
+    let (dropped, released) = (map.snapshot().expect("is one of few"), map.snapshot().expect("is one of few"));
+    assert_eq!(map.object().delete(), Ok(true));
+    drop(dropped);
+    assert!(matches!(released.release(), Err(Error::Superseded { .. })));
+    let other = Map::<u32, String>::named("m").through(session.caller());
+    assert_eq!(other.len(), Ok(0), "its key is free");
 }
 
 fn a_snapshot_ends_with_its_owner(stage: &Stage) {

@@ -26,6 +26,7 @@ scenarios! {
     a_once_is_done_once,
     a_once_that_panics_is_done_by_the_next,
     values_of_two_types_do_not_meet,
+    who_makes_the_value_of_a_deleted_cell_does_not_make_the_cell_anew,
 }
 
 const TIMEOUT: Duration = Duration::from_millis(100);
@@ -255,4 +256,22 @@ fn values_of_two_types_do_not_meet(stage: &Stage) {
     let refused = || Error::Refused { object: "OnceCell/o".to_owned(), refusal: Refusal::DifferentArguments };
     assert_eq!(other.get_or_init(|| 1), Err(refused()));
     assert_eq!(Once::named("o").through(session.caller()).call_once(|| {}), Err(refused()), "it is a cell of `()`");
+}
+
+fn who_makes_the_value_of_a_deleted_cell_does_not_make_the_cell_anew(stage: &Stage) {
+    let session = stage.session();
+    let cell = cell(&session);
+    let delete = || assert_eq!(cell.object().delete(), Ok(true));
+    let made = cell.get_or_init(|| {
+        delete();
+        "too late".to_owned()
+    });
+    assert_eq!(made, Err(Error::ObjectLost { object: "OnceCell/o".to_owned() }));
+    let failed = cell.get_or_try_init(|| {
+        delete();
+        Err("no luck")
+    });
+    assert_eq!(failed, Err(Error::Method("no luck")));
+    let other = OnceCell::<u64>::named("o").through(session.caller());
+    assert_eq!(other.get_or_init(|| 1), Ok(1), "its key is free");
 }

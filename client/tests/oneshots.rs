@@ -18,6 +18,7 @@ scenarios! {
     of_two_senders_the_first_is_heard,
     a_wait_that_times_out_or_is_given_up_takes_nothing,
     a_channel_of_the_same_key_is_another_thing,
+    a_sender_that_goes_after_its_channel_was_deleted_does_not_make_it_anew,
 }
 
 const TIMEOUT: Duration = Duration::from_millis(100);
@@ -116,4 +117,12 @@ fn a_channel_of_the_same_key_is_another_thing(stage: &Stage) {
     assert!(matches!(refused, Err(Error::Refused { refusal: Refusal::DifferentArguments, .. })));
     assert_eq!(sender.send(1), Ok(()));
     assert_eq!(receiver.recv(), Ok(1));
+}
+
+fn a_sender_that_goes_after_its_channel_was_deleted_does_not_make_it_anew(stage: &Stage) {
+    let ([session, _], sender, receiver) = ends(stage);
+    assert_eq!(receiver.object().delete(), Ok(true));
+    drop(sender);
+    let other = Oneshot::<String>::named("o").through(session.caller());
+    assert!(other.sender().is_ok(), "its key is free");
 }

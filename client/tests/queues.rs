@@ -3,19 +3,22 @@
 mod stage;
 
 use std::collections::VecDeque;
+use std::future::Future;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use greenroom::collections::Queue;
 use greenroom::sync::channel::{Channel, RecvError, SendError, TrySendError};
 use greenroom::{Error, Refusal};
 use proptest::prelude::*;
-use stage::{Stage, scenarios};
+use stage::{Stage, scenarios, until};
 
 scenarios! {
     values_come_out_in_the_order_in_which_they_went_in,
     who_takes_waits_for_a_value_and_is_served_in_order,
     a_bounded_queue_holds_back_who_pushes,
     a_large_queue_is_filled_and_drained_in_pages,
+    what_a_drain_brought_that_was_given_up_goes_back_to_its_place,
     a_take_or_push_that_times_out_changes_nothing,
     a_queue_does_not_end_with_a_session,
     a_queue_is_a_channel_by_another_name,
@@ -84,6 +87,28 @@ fn a_large_queue_is_filled_and_drained_in_pages(stage: &Stage) {
     queue.push_all((0..10).map(value)).expect("pushes");
     assert_eq!(queue.drain(7), Ok((0..7).map(value).collect()));
     assert_eq!(queue.drain(usize::MAX), Ok((7..10).map(value).collect()));
+    queue.push_all((0..20).map(value)).expect("pushes");
+    let mut pages = Vec::new();
+    while queue.is_empty() == Ok(false) {
+        pages.push(queue.drain(usize::MAX).expect("drains"));
+    }
+    assert!(pages.iter().all(|page| (1..=11).contains(&page.len())), "one has about 1 MiB");
+    assert_eq!(pages.concat(), (0..20).map(value).collect::<Vec<_>>());
+}
+
+fn what_a_drain_brought_that_was_given_up_goes_back_to_its_place(stage: &Stage) {
+    let session = stage.session();
+    let queue = Queue::named("q").through(session.caller());
+    let value = |number: u32| vec![number; 700_000];
+    queue.push_all((0..4).map(value)).expect("pushes");
+    let mut drain = Box::pin(queue.drain_async(4));
+    assert!(drain.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    until("a page is taken", || queue.len().expect("counts") < 4);
+    drop(drain);
+    until("it is back", || queue.len() == Ok(4));
+    for number in 0..4 {
+        assert_eq!(queue.pop(), Ok(Some(value(number))));
+    }
 }
 
 #[test]

@@ -216,9 +216,9 @@ fn values_of_two_types_or_two_initial_values_do_not_meet(stage: &Stage) {
 }
 
 fn a_value_that_became_too_large_gives_the_lock_back_without_it(stage: &Stage) {
+    type GiveBack = fn(RwLockWriteGuard<String>) -> Result<(), Error>;
     let [one, other] = stage.sessions();
     let text = |session: &Session| RwLock::named("text", String::new()).through(session.caller());
-    type GiveBack = fn(RwLockWriteGuard<String>) -> Result<(), Error>;
     let give_back: [GiveBack; 3] = [
         |guard| guard.unlock(),
         |guard| guard.downgrade().map(drop),

@@ -246,6 +246,26 @@ fn a_panic_under_the_lock_gives_it_back_without_changes() {
     assert_eq!(*mutex(&client, "m", 1_u64).lock().expect("locks"), 1);
 }
 
+#[test]
+fn a_lock_that_is_taken_while_a_panic_unwinds_keeps_its_changes() {
+    struct CountsAtItsEnd(Mutex<u64>);
+
+    impl Drop for CountsAtItsEnd {
+        fn drop(&mut self) {
+            *self.0.lock().expect("locks") += 1;
+        }
+    }
+
+    let served = Served::start();
+    let counts = CountsAtItsEnd(mutex(&served.client(), "m", 1_u64));
+    let panicked = std::thread::spawn(move || {
+        let _counts = counts;
+        panic!("not under the lock");
+    });
+    assert!(panicked.join().is_err());
+    assert_eq!(*mutex(&served.client(), "m", 1_u64).lock().expect("locks"), 2);
+}
+
 /// A value that cannot be encoded once it is said to be so.
 #[derive(Serialize, Deserialize)]
 struct Stubborn(#[serde(serialize_with = "unless_stubborn")] bool);

@@ -7,7 +7,7 @@ use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::grants::{Grants, NotHeld, WaitQueue};
+use crate::grants::{Grants, LOOK_FROM, NotHeld, WaitQueue};
 use crate::ids::{Fence, Owner, WaiterId};
 use crate::object::Holder;
 use crate::turn::Turn;
@@ -28,6 +28,8 @@ pub struct MutexObject {
     queue: WaitQueue<Result<Locked, NotHeld>>,
     /// Who waits for a notification; conditions for which nobody waits are not kept.
     conditions: BTreeMap<String, WaitQueue<Result<Locked, NotHeld>>>,
+    /// At this number of conditions the next new one looks for those whose waiters all gave up, as a `WaitQueue` does for calls.
+    look_at: usize,
     /// The calls that a `notify_one` of that condition woke, until they have given up the lock that they got with it.
     notified: BTreeMap<WaiterId, String>,
 }
@@ -53,6 +55,7 @@ impl MutexObject {
             lock: Grants::default(),
             queue: WaitQueue::default(),
             conditions: BTreeMap::new(),
+            look_at: LOOK_FROM,
             notified: BTreeMap::new(),
         }
     }
@@ -87,11 +90,7 @@ impl MutexObject {
         if let Err(error) = self.give_up(grant, changed) {
             return waiter.reply(Err(error));
         }
-        if !self.conditions.contains_key(&condition) && self.conditions.len().is_power_of_two() {
-            // Those whose waiters all gave up are forgotten, at a cost that stays in proportion.
-            self.conditions.retain(|_, waiting| !waiting.is_empty());
-        }
-        self.conditions.entry(condition).or_default().push(waiter, ());
+        self.await_condition(condition, waiter);
         self.hand_over(turn);
     }
 
@@ -136,6 +135,14 @@ impl MutexObject {
             self.value = value;
         }
         Ok(())
+    }
+
+    fn await_condition(&mut self, condition: String, waiter: Waiter<Result<Locked, NotHeld>>) {
+        if !self.conditions.contains_key(&condition) && self.conditions.len() >= self.look_at {
+            self.conditions.retain(|_, waiting| !waiting.is_empty());
+            self.look_at = LOOK_FROM.max(2 * self.conditions.len());
+        }
+        self.conditions.entry(condition).or_default().push(waiter, ());
     }
 
     fn wake_one(&mut self, condition: String) {
@@ -194,5 +201,33 @@ impl MutexObject {
             "waiting": self.queue.len(),
             "conditions": conditions.collect::<serde_json::Map<_, _>>(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{CallId, SessionId};
+    use crate::waiter::{ParkedCall, ParkedCalls, enter, leave};
+
+    #[test]
+    fn conditions_of_a_constant_number_are_not_looked_through_at_each_wait() {
+        let owner = Owner::Session(SessionId(1));
+        let call = ParkedCall { call: CallId::default(), owner, method: 0, deadline_ms: None, since_ms: 0 };
+        enter((0..1_000).map(|number| (WaiterId(number), call.clone())).collect::<ParkedCalls>());
+        let mut mutex = MutexObject::new(0, Bytes::new());
+        let mut looked = 0;
+        for number in 0..1_000 {
+            looked += u32::from(mutex.conditions.len() >= mutex.look_at);
+            // Eight stay, and one comes and goes.
+            let condition = format!("condition {}", number.min(8));
+            mutex.await_condition(condition.clone(), Waiter::new(WaiterId(number)));
+            if number >= 8 {
+                mutex.wake_one(condition);
+            }
+        }
+        assert!(looked <= 2, "{looked}");
+        assert_eq!(mutex.conditions.len(), 8);
+        leave();
     }
 }

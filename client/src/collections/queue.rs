@@ -20,7 +20,7 @@ face! {
     /// Values come out in the order in which they went in; who waits is served in the order of arrival. A caller that gives up
     /// while it waits has pushed nothing, and loses nothing that was on its way to it. Unlike a `VecDeque` it has one end for each.
     ///
-    /// Each call is one round trip and carries the values that it moves once; the bulk calls move about 1 MiB in one, and others
+    /// Each call is one round trip and carries the values that it moves once; `push_all` moves about 1 MiB in one, and others
     /// may come between two. A value has at most some 32 MiB. A queue with 256 MiB in it is full, whatever its capacity.
     ///
     /// ```no_run
@@ -123,20 +123,18 @@ impl<T: Value> Queue<T> {
         self.handle.peek_async().await?.map(|bytes| decode(&bytes, self.object())).transpose()
     }
 
-    /// Takes the values that are there, from the first, at most `max`. One round trip for about 1 MiB.
+    /// Takes values that are there, from the first: at most `max`, and about 1 MiB of them, in one round trip.
+    ///
+    /// That is none only if none is there; for more, call it until then. Dropping the future leaves or returns all of them.
     ///
     /// # Errors
-    /// As [`pop`](Self::pop)'s; what had been taken before the error is gone.
+    /// As [`pop`](Self::pop)'s; if one of the values does not decode, all that came with it are gone.
     pub async fn drain(&self, max: usize) -> Result<Vec<T>, Error> {
-        let mut drained = Vec::new();
-        while drained.len() < max {
-            match calls::try_recv_many(&self.handle, max - drained.len()).await {
-                Ok(values) => drained.extend(values),
-                Err(Error::Method(TryRecvError::Empty | TryRecvError::Disconnected)) => break,
-                Err(error) => return Err(error.into()),
-            }
+        match calls::try_recv_many(&self.handle, max).await {
+            Ok(values) => Ok(values),
+            Err(Error::Method(TryRecvError::Empty | TryRecvError::Disconnected)) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
         }
-        Ok(drained)
     }
 
     /// How many values are in the queue; it may have changed when the answer arrives.

@@ -41,6 +41,8 @@ pub(super) struct Held<T: Value, H: LockHandle> {
     grant: WaiterId,
     /// Whether the lock has still to be given back.
     held: bool,
+    /// Whether it was taken while a panic unwound: that one did not break off the work under it.
+    was_panicking: bool,
 }
 
 impl<T: Value, H: LockHandle> Held<T, H> {
@@ -58,7 +60,10 @@ impl<T: Value, H: LockHandle> Held<T, H> {
     fn new(locked: Locked, before: Option<Bytes>, handle: &H) -> Result<Self, Error> {
         let (handle, Locked { grant, fence, value }) = (existing(handle), locked);
         match decode(&value, handle.raw()) {
-            Ok(value) => Ok(Self { value, before, handle, fence, grant, held: true }),
+            Ok(value) => {
+                let was_panicking = std::thread::panicking();
+                Ok(Self { value, before, handle, fence, grant, held: true, was_panicking })
+            }
             Err(error) => {
                 give_up(handle.raw(), grant);
                 Err(error)
@@ -119,7 +124,8 @@ impl<T: Value, H: LockHandle> Drop for Held<T, H> {
     fn drop(&mut self) {
         if self.held {
             // Work that a panic broke off is not kept; nor is a value that cannot go.
-            let changed = if std::thread::panicking() { None } else { self.changed().unwrap_or_default() };
+            let is_broken_off = std::thread::panicking() && !self.was_panicking;
+            let changed = if is_broken_off { None } else { self.changed().unwrap_or_default() };
             self.object().cast("unlock", &(self.grant, changed));
         }
     }

@@ -6,7 +6,7 @@ use greenroom_actors::Error;
 use greenroom_actors::objects::{Begun, Initializer, OnceObject, OnceObjectHandle, SetError};
 use greenroom_macros::twins;
 
-use super::guard::superseded;
+use super::guard::{existing, superseded};
 use crate::face::face;
 use crate::value::{Value, decode, encode, shape};
 
@@ -70,9 +70,9 @@ impl<T: Value> OnceCell<T> {
     /// Blocks until it is done; [`get_or_init_async`](Self::get_or_init_async) does not.
     ///
     /// # Errors
-    /// [`Error::Superseded`] when the caller's session ended while `init` ran: its value was not taken. [`Error::TimedOut`]
-    /// at the end of the handle's timeout, if it has one, when another caller's closure ran for that long. And as every
-    /// call's.
+    /// [`Error::Superseded`] when the caller's session ended while `init` ran: its value was not taken; [`Error::ObjectLost`]
+    /// when the cell was deleted. [`Error::TimedOut`] at the end of the handle's timeout, if it has one, when another caller's
+    /// closure ran for that long. And as every call's.
     pub fn get_or_init(&self, init: impl FnOnce() -> T) -> Result<T, Error> {
         match self.handle.begin()? {
             Begun::Value(value) => decode(&value, self.object()),
@@ -250,7 +250,7 @@ struct Initializing {
 
 impl Initializing {
     fn of(handle: &OnceObjectHandle, given: Initializer) -> Self {
-        Self { handle: handle.clone(), given, given_back: false }
+        Self { handle: existing(handle), given, given_back: false }
     }
 
     /// Ends the turn with its value, which it returns.

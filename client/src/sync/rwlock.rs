@@ -49,7 +49,8 @@ face! {
 impl<T: Value> RwLock<T> {
     /// The lock of that key, made over `initial` if it is not there.
     ///
-    /// Everybody must name the same initial value: the others are refused with `DifferentArguments`.
+    /// Everybody must name the same initial value: the others are refused with `DifferentArguments`. Take a `BTreeMap` rather
+    /// than a `HashMap`, which need not encode alike twice; see [`Value`].
     ///
     /// # Panics
     /// When `initial` cannot be encoded.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use greenroom_actors::objects::{MapObjectHandle, ScanPage, SetObjectHandle, SnapshotGone, SnapshotTaken};
-use greenroom_actors::{Error, Fence, ObjectHandle, RawHandle, WaiterId};
+use greenroom_actors::{Error, Fence, ObjectHandle, RawHandle, Refusal, WaiterId};
 
 use super::iter::{Fetch, KeyedIter};
 use super::keys::{KeyOrder, Ordered, decode_key, encode_range};
@@ -23,7 +23,12 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn new(object: RawHandle, taken: &SnapshotTaken) -> Arc<Self> {
-        Arc::new(Self { object, grant: taken.grant, fence: taken.fence, released: AtomicBool::new(false) })
+        Arc::new(Self {
+            object: object.existing(),
+            grant: taken.grant,
+            fence: taken.fence,
+            released: AtomicBool::new(false),
+        })
     }
 
     pub(super) async fn release(&self) -> Result<(), Error> {
@@ -36,7 +41,9 @@ impl Held {
     /// The plain error of a call that names the snapshot.
     fn gone(&self, error: Error<SnapshotGone>) -> Error {
         match error {
-            Error::Method(SnapshotGone) => Error::Superseded { object: self.object.name(), fence: self.fence },
+            Error::Method(SnapshotGone) | Error::Refused { refusal: Refusal::NotCreated, .. } => {
+                Error::Superseded { object: self.object.name(), fence: self.fence }
+            }
             other => other.into(),
         }
     }

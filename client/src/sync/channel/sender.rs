@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::sync::OnceCell;
 
 use super::{SendError, TrySendError, calls};
+use crate::sync::guard::existing;
 use crate::value::Value;
 
 /// Sends values into a channel. Its clones are one sender; when the last of them is dropped, it has gone.
@@ -36,7 +37,7 @@ pub struct Sender<T> {
     value: PhantomData<fn() -> T>,
 }
 
-/// A sender's place among those of its channel, once it has one; it leaves when it is dropped.
+/// A sender's place among those of its channel, once it has one; it leaves when it is dropped, if the channel is there still.
 struct Registration {
     handle: Handle<ChannelObject>,
     sender: OnceCell<RegisteredSender>,
@@ -44,7 +45,7 @@ struct Registration {
 
 impl Registration {
     fn none(handle: &Handle<ChannelObject>) -> Arc<Self> {
-        Arc::new(Self { handle: handle.clone(), sender: OnceCell::new() })
+        Arc::new(Self { handle: existing(handle), sender: OnceCell::new() })
     }
 }
 
