@@ -64,18 +64,18 @@ pub(crate) async fn make_call(shared: Arc<Shared>, outgoing: OutgoingCall, effor
 
 /// Asks for the slot table for as long as the call may take; returns the number of slots.
 async fn ensure_table(shared: &Arc<Shared>, outgoing: &OutgoingCall, started: Instant) -> Result<usize, Error> {
-    let deadline = started + outgoing.timeout.unwrap_or(shared.settings.timeout);
+    let deadline = started.checked_add(outgoing.timeout.unwrap_or(shared.settings.timeout));
     let mut backoff = BACKOFF_FIRST;
     loop {
         let asked = tokio::select! {
             table = shared.table() => table,
-            () = shared.pause(deadline.saturating_duration_since(Instant::now())) => {
+            () = shared.pause(left(deadline)) => {
                 Err(shared.directory.silence())
             }
         };
         match asked {
             Ok(table) => return Ok(table.slots.len()),
-            Err(why) if Instant::now() + backoff >= deadline => {
+            Err(why) if left(deadline) <= backoff => {
                 return Err(Error::NotSent { object: outgoing.object(), why });
             }
             Err(_) => {}
@@ -124,12 +124,14 @@ impl Call {
         let hash = hash_object(job, outgoing.object_type.name, outgoing.key.as_str());
         let slot = slot_of(hash, n_slots);
         let (lane, sequence) = shared.take_lane(slot);
+        let deadline = limit.and_then(|limit| started.checked_add(limit));
         Self {
             id: CallId { session: shared.session(), lane, sequence },
             job,
             slot,
-            deadline: limit.map(|limit| started + limit),
-            deadline_ms: limit.map(|limit| clock_ms().saturating_add(millis(limit))),
+            deadline,
+            // A time that no clock reaches is no limit.
+            deadline_ms: limit.filter(|_| deadline.is_some()).map(|limit| clock_ms().saturating_add(millis(limit))),
             with_arguments: false,
             sent: false,
             in_doubt: false,
@@ -199,7 +201,7 @@ impl Call {
 
     fn send(&mut self, route: &Route) -> Result<oneshot::Receiver<Event>, NotSent> {
         let slack = if self.outgoing.parks { WORD_OF_NODE } else { Duration::ZERO };
-        let expires = self.deadline.map(|deadline| deadline + slack);
+        let expires = self.deadline.and_then(|deadline| deadline.checked_add(slack));
         let event = route.connection.send(&self.shared, self.request(route), expires)?;
         self.sent = true;
         self.out = Some(Arc::clone(&route.connection));
@@ -292,8 +294,7 @@ impl Call {
 
     /// What `wait` brings, if that is before the call's time is over.
     async fn within<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
-        let left =
-            self.deadline.map_or(self.shared.settings.patience, |end| end.saturating_duration_since(Instant::now()));
+        let left = self.deadline.map_or(self.shared.settings.patience, |_| left(self.deadline));
         tokio::select! {
             outcome = wait => Some(outcome),
             () = self.shared.pause(left) => None,
@@ -400,6 +401,11 @@ impl Drop for Call {
 
 fn refused(outgoing: &OutgoingCall, refusal: Refusal) -> Error<Erased> {
     Error::Refused { object: outgoing.object(), refusal }
+}
+
+/// How long it is until then; without a deadline, for ever.
+fn left(deadline: Option<Instant>) -> Duration {
+    deadline.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()))
 }
 
 /// A time around `mean`, so that many callers do not come back at once.

@@ -49,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     runtime: tokio::runtime::Handle,
     session: AtomicU64,
+    /// The session that was closed last; 0 before that.
+    closed: AtomicU64,
     job: JobId,
     owned_job: OwnedJob,
     job_ended: AtomicBool,
@@ -113,6 +115,7 @@ impl Client {
             directory: Directory::new(seeds, runtime.clone()),
             runtime,
             session: AtomicU64::new(session.0),
+            closed: AtomicU64::new(0),
             job: settings.job.or(owned_job).unwrap_or_default(),
             owned_job,
             job_ended: AtomicBool::new(false),
@@ -229,6 +232,11 @@ impl Shared {
         SessionId(self.session.load(Ordering::Acquire))
     }
 
+    /// Whether the client was closed in that session.
+    pub(crate) fn has_closed(&self, session: SessionId) -> bool {
+        self.closed.load(Ordering::Acquire) == session.0
+    }
+
     /// The session has ended on a node: go on with a new one.
     pub(crate) fn renew_session(&self, ended: SessionId) {
         let fresh = SessionId::of_client(rand::random()).0;
@@ -296,6 +304,9 @@ impl Shared {
         while self.casts.load(Ordering::Acquire) > 0 && Instant::now() < deadline {
             self.pause(Duration::from_millis(1)).await;
         }
+        // Before the streams are told: one that is being opened looks here once it is open.
+        let session = self.session();
+        self.closed.store(session.0, Ordering::Release);
         let closing: Vec<_> = self.directory.connections().iter().filter_map(|to| to.goodbye()).collect();
         for outbox in closing {
             while !outbox.is_empty() && Instant::now() < deadline {

@@ -81,6 +81,15 @@ struct State {
     ticking: bool,
 }
 
+impl State {
+    fn goodbye(&self) -> Option<Arc<Outbox>> {
+        let Stream::Open { outbox, .. } = &self.stream else { return None };
+        outbox.push(wire::encode_goodbye).ok()?;
+        outbox.close();
+        Some(Arc::clone(outbox))
+    }
+}
+
 /// A connection to one shard of one process of a node. It reopens its stream for as long as that process lives.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -182,11 +191,7 @@ impl Connection {
 
     /// Says farewell, so that the node forgets the session at once.
     pub(crate) fn goodbye(&self) -> Option<Arc<Outbox>> {
-        let state = self.lock();
-        let Stream::Open { outbox, .. } = &state.stream else { return None };
-        outbox.push(wire::encode_goodbye).ok()?;
-        outbox.close();
-        Some(Arc::clone(outbox))
+        self.lock().goodbye()
     }
 
     /// Keeps a stream open for as long as the process at its other end can be reached: the session, and what it holds,
@@ -246,6 +251,8 @@ impl Connection {
         hello: &Hello,
         shared: &Weak<Shared>,
     ) -> Option<(Vec<Opened>, Inbound)> {
+        // Taken before the lock and dropped after it: the client's end says goodbye on this connection.
+        let client = shared.upgrade();
         let mut state = self.lock();
         let next = match &opened {
             Ok(link) => Stream::Open {
@@ -257,8 +264,8 @@ impl Connection {
                 Stream::Gone("the node was started anew, and what only it held is gone".to_owned())
             }
             Err(LinkError::Refused { refusal: HelloRefusal::SessionEnded, .. }) => {
-                if let Some(shared) = shared.upgrade() {
-                    shared.renew_session(hello.session);
+                if let Some(client) = &client {
+                    client.renew_session(hello.session);
                 }
                 state.registered = None;
                 // What those callers could have been granted has ended with the session.
@@ -271,6 +278,10 @@ impl Connection {
         match opened {
             Ok(link) => {
                 state.registered = Some(hello.session);
+                if client.as_ref().is_none_or(|client| client.has_closed(hello.session)) {
+                    // The client was closed meanwhile, and found no stream here on which to say so.
+                    state.goodbye();
+                }
                 for cancel in state.pending.cancels(hello.session) {
                     // A stream that breaks at once is followed by another one.
                     let _ = link.outbox.push(|out| out.extend_from_slice(cancel));

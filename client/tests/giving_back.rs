@@ -155,3 +155,19 @@ async fn answers_that_nobody_takes_cost_no_lanes() {
     let lane = teller.write_async().await.expect("writes");
     assert!(lane < 20, "lane {lane} after {ROUNDS} rounds");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_closed_while_its_stream_is_opened_again_ends_its_session() {
+    let node = embedded(|options| options.shards = Some(1));
+    let network = Network::around(&node).await;
+    let (through, direct) = (client(&network.address).await, Arc::new(client(node.address()).await));
+    let lock = Mutex::named("m", 0_u64);
+    let guard = lock.through(Arc::new(through.clone())).lock_async().await.expect("locks");
+    std::mem::forget(guard);
+    network.becomes(Weather::Holding);
+    network.cut();
+    until("its greeting is on its way", async || network.n_held() > 0).await;
+    through.close().await;
+    network.becomes(Weather::Calm);
+    drop(lock.through(direct).lock_timeout_async(PATIENCE).await.expect("nobody has it"));
+}

@@ -100,6 +100,16 @@ fn who_drops_a_guard_and_asks_for_the_lock_at_once_gets_it() {
 }
 
 #[test]
+fn the_longest_timeout_is_none() {
+    let served = Served::start();
+    let lock = mutex(&served.client(), "m", 0_u64);
+    lock.lock_timeout(Duration::MAX).expect("locks").unlock().expect("unlocks");
+    let endless = Settings { timeout: Duration::MAX, patience: Duration::MAX, ..settings(served.node.address()) };
+    let client = served.runtime.block_on(Client::with_settings(endless)).expect("connects");
+    assert_eq!(client.object(Counter::named("c")).increment(), Ok(1));
+}
+
+#[test]
 fn fences_grow_and_try_lock_does_not_wait() {
     let served = Served::start();
     let (one, other) = (mutex(&served.client(), "m", 0_u64), mutex(&served.client(), "m", 0_u64));

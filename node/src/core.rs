@@ -170,7 +170,13 @@ impl Core {
     fn handle_request(&mut self, stream: StreamId, own: SessionId, request: &Request<'_>, now: Now) {
         self.meter.call();
         let session = request.session.unwrap_or(own);
-        if session != own {
+        let is_cancel = request.flags & parts::CANCEL != 0;
+        if is_cancel && !session.is_object() {
+            // It begins no session; what one that has ended held is released already.
+            if !self.sessions.knows(session) {
+                return;
+            }
+        } else if session != own {
             let is_new = !self.sessions.knows(session);
             self.sessions.route(session, stream);
             if is_new && request.flags & parts::RETRY != 0 && !session.is_object() {
@@ -189,7 +195,7 @@ impl Core {
         let call = CallId { session, lane: request.lane, sequence: request.sequence };
         if let Err(refusal) = self.route(stream, call, request, now)
             // A refused cancellation is no answer to its call, which may be parked.
-            && request.flags & parts::CANCEL == 0
+            && !is_cancel
         {
             self.refuse(call, refusal);
         }

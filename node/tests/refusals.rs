@@ -256,6 +256,16 @@ async fn the_answer_to_a_call_of_another_session_names_it() {
 }
 
 #[tokio::test]
+async fn a_cancel_of_a_session_that_has_ended_does_not_begin_it_anew() {
+    let node = node(|_| {});
+    let mut peer = Peer::open(&node, 7).await;
+    let cancel = wire::parts::CANCEL | wire::parts::QUERY;
+    peer.send(&Request { flags: cancel, session: Some(SessionId(9)), ..add(&node, "c", 5) });
+    peer.works(&node, "c", 0).await;
+    assert_eq!(common::status(&node).await.sessions, 1, "only the one of the stream");
+}
+
+#[tokio::test]
 async fn a_panic_leaves_the_state_as_it_was_and_everything_else_alive() {
     let node = node(|_| {});
     let mut peer = Peer::open(&node, 1).await;
