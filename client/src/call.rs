@@ -1,7 +1,7 @@
 //! The life of a call on the client's side: one id, as many tries as its deadline allows, one outcome.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use greenroom_actors::wire::{Request, parts};
@@ -12,12 +12,11 @@ use greenroom_actors::{
 use tokio::sync::oneshot;
 
 use crate::client::Shared;
-use crate::connection::{Connection, Event, NotSent};
+use crate::connection::Connection;
 use crate::directory::Route;
+use crate::pending::{Event, NotSent};
+use crate::time::{BACKOFF_FIRST, BACKOFF_MAX, clock_ms, jitter, left, millis};
 
-/// The first pause after a failed try; it doubles up to the longest one, and each is drawn at random around its length.
-const BACKOFF_FIRST: Duration = Duration::from_millis(2);
-const BACKOFF_MAX: Duration = Duration::from_millis(500);
 /// How much longer than a parked call's deadline its caller waits for the node's own word on it.
 const WORD_OF_NODE: Duration = Duration::from_secs(2);
 
@@ -69,18 +68,15 @@ async fn ensure_table(shared: &Arc<Shared>, outgoing: &OutgoingCall, started: In
     loop {
         let asked = tokio::select! {
             table = shared.table() => table,
-            () = shared.pause(left(deadline)) => {
-                Err(shared.directory.silence())
-            }
+            _ = shared.pause(left(deadline)) => Err(shared.directory.silence()),
         };
-        match asked {
+        let why = match asked {
             Ok(table) => return Ok(table.slots.len()),
-            Err(why) if left(deadline) <= backoff => {
-                return Err(Error::NotSent { object: outgoing.object(), why });
-            }
-            Err(_) => {}
+            Err(why) => why,
+        };
+        if left(deadline) <= backoff || !shared.pause(jitter(backoff)).await {
+            return Err(Error::NotSent { object: outgoing.object(), why });
         }
-        shared.pause(jitter(backoff)).await;
         backoff = (backoff * 2).min(BACKOFF_MAX);
     }
 }
@@ -180,7 +176,8 @@ impl Call {
                 Effort::Cast => None,
             };
             let pause = jitter(backoff);
-            if end.is_some_and(|end| Instant::now() + pause >= end) {
+            let is_over = end.is_some_and(|end| Instant::now() + pause >= end);
+            if is_over || !self.shared.pause(pause).await {
                 if self.out.is_none() {
                     // It was never accepted anywhere: the lane is free.
                     self.end();
@@ -188,7 +185,6 @@ impl Call {
                 self.abandon();
                 return Err(self.give_up(why));
             }
-            self.shared.pause(pause).await;
             backoff = (backoff * 2).min(BACKOFF_MAX);
         }
     }
@@ -297,7 +293,7 @@ impl Call {
         let left = self.deadline.map_or(self.shared.settings.patience, |_| left(self.deadline));
         tokio::select! {
             outcome = wait => Some(outcome),
-            () = self.shared.pause(left) => None,
+            _ = self.shared.pause(left) => None,
         }
     }
 
@@ -401,23 +397,4 @@ impl Drop for Call {
 
 fn refused(outgoing: &OutgoingCall, refusal: Refusal) -> Error<Erased> {
     Error::Refused { object: outgoing.object(), refusal }
-}
-
-/// How long it is until then; without a deadline, for ever.
-fn left(deadline: Option<Instant>) -> Duration {
-    deadline.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()))
-}
-
-/// A time around `mean`, so that many callers do not come back at once.
-fn jitter(mean: Duration) -> Duration {
-    mean.mul_f64(0.5 + rand::random::<f64>())
-}
-
-/// The wall clock, read for each call: in a process that was frozen, no other clock tells how long.
-fn clock_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

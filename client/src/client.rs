@@ -251,7 +251,9 @@ impl Shared {
     }
 
     /// Waits on the client's own clock, so that calls may be polled by any executor.
-    pub(crate) async fn pause(&self, time: Duration) {
+    ///
+    /// Returns whether that time has passed: not if the runtime shuts down, after which nothing can be sent any more.
+    pub(crate) async fn pause(&self, time: Duration) -> bool {
         /// Ends the task with its pause.
         struct Pause(tokio::task::JoinHandle<()>);
 
@@ -262,8 +264,7 @@ impl Shared {
         }
 
         let mut pause = Pause(self.runtime.spawn(async move { tokio::time::sleep(time).await }));
-        // A runtime that shuts down ends the pause early, and the call after it.
-        let _ = (&mut pause.0).await;
+        (&mut pause.0).await.is_ok()
     }
 
     pub(crate) async fn table(&self) -> Result<Arc<SlotTable>, String> {

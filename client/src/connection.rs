@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use greenroom_actors::wire::{self, Frame, Hello, HelloRefusal, Request};
-use greenroom_actors::{ClusterId, Fault, Incarnation, JobId, Lane, NodeId, SessionId, ShardId, SlotTable};
+use greenroom_actors::{ClusterId, Incarnation, JobId, Lane, NodeId, SessionId, ShardId, SlotTable};
 use greenroom_rpc::{Inbound, LinkError, OpenLink, Outbox, PushError};
 use tokio::sync::oneshot;
 
 use crate::client::Shared;
-use crate::pending::{Answered, FreeLane, PendingCalls};
+use crate::pending::{Answered, Event, FreeLane, NotSent, PendingCalls};
 
 /// How long opening a stream may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,30 +20,6 @@ const REOPEN_MAX: Duration = Duration::from_secs(1);
 const REOPEN_FOR: Duration = Duration::from_secs(60);
 /// How often calls are checked for their deadlines.
 const EXPIRY_TICK: Duration = Duration::from_millis(20);
-
-/// What became of a call that was sent.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// It was answered.
-    Answered(Result<Bytes, Fault>),
-    /// The stream broke: the call may have arrived.
-    Broken(String),
-    /// The process is gone, and with it what only it held.
-    Gone(String),
-    /// Its time is over.
-    Expired,
-}
-
-/// Why a call could not be put on the stream. It has not been sent.
-#[derive(Debug)]
-pub(crate) enum NotSent {
-    /// There is no stream now; this tells when that changes.
-    Opening(oneshot::Receiver<Result<(), String>>),
-    /// The process is gone.
-    Gone(String),
-    /// The call is too large.
-    TooLarge { bytes: usize, bytes_max: usize },
-}
 
 /// Tells a caller that the stream is open, or why it is not.
 type Opened = oneshot::Sender<Result<(), String>>;

@@ -16,6 +16,7 @@ mod process;
 mod run;
 mod settings;
 pub mod sync;
+mod time;
 mod value;
 
 pub use cell::Cell;

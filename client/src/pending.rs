@@ -2,16 +2,38 @@
 
 use std::time::Instant;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use greenroom_actors::wire::{Reply, Request};
-use greenroom_actors::{Lane, Sequence, SessionId, SlotId};
+use greenroom_actors::{Fault, Lane, Sequence, SessionId, SlotId};
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
-use crate::connection::Event;
-
 /// The most calls that were given up and are remembered; beyond it they are left to the end of the session.
 const ABANDONED_MAX: usize = 100_000;
+
+/// What became of a call that was sent.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// It was answered.
+    Answered(Result<Bytes, Fault>),
+    /// The stream broke: the call may have arrived.
+    Broken(String),
+    /// The process is gone, and with it what only it held.
+    Gone(String),
+    /// Its time is over.
+    Expired,
+}
+
+/// Why a call could not be put on the stream. It has not been sent.
+#[derive(Debug)]
+pub(crate) enum NotSent {
+    /// There is no stream now; this tells when that changes.
+    Opening(oneshot::Receiver<Result<(), String>>),
+    /// The process is gone.
+    Gone(String),
+    /// The call is too large.
+    TooLarge { bytes: usize, bytes_max: usize },
+}
 
 /// A lane that is free again.
 pub(crate) type FreeLane = (SlotId, Lane, Sequence);
