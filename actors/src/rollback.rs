@@ -134,7 +134,8 @@ impl Instance {
             Some(large) => {
                 large.since_bytes += entry.size();
                 large.since.push((entry.to_keep(), std::mem::take(&mut large.poisoned)));
-                if large.since_bytes > large.since_bytes_max || large.since.len() >= SINCE_MAX {
+                let since_max = SINCE_MAX.max(large.since_bytes_max / 64);
+                if large.since_bytes > large.since_bytes_max || large.since.len() >= since_max {
                     self.take_checkpoint();
                 }
             }
