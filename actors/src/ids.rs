@@ -24,8 +24,13 @@ id!(
     ClusterId(u64)
 );
 id!(
-    /// A node of the cluster, numbered in the order of the member list, from 0.
+    /// A node of the cluster: in a cluster of fixed members by its place in their list, else one number for each process that
+    /// joins, never given to another.
     NodeId(u32)
+);
+id!(
+    /// Who a node is in the Raft group of its cluster: kept on its disk with its votes, or drawn anew where there is no disk.
+    Identity(u64)
 );
 id!(
     /// One start of a node's process. Drawn at random; never reused; 0 means "any".
@@ -79,6 +84,11 @@ id!(
     /// One run of a user's function in a serverless function.
     ThreadId(u64)
 );
+
+impl NodeId {
+    /// No node: the primary of a slot whose data is lost.
+    pub const NOBODY: Self = Self(u32::MAX);
+}
 
 impl JobId {
     /// The job `default`, which lasts as long as the cluster.

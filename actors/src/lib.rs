@@ -31,6 +31,7 @@ mod table;
 mod tracer;
 mod turn;
 mod untaken;
+mod view;
 mod waiter;
 pub mod wire;
 
@@ -56,4 +57,5 @@ pub use schema::{fingerprint, shape_of, variants_max_of};
 pub use slot::{Effect, Slot};
 pub use table::{Member, NodeLayout, SLOTS_DEFAULT, SlotPlace, SlotTable, shard_of, slot_of};
 pub use turn::{Continue, Message, Stamp, Then, Turn};
+pub use view::{Changed, JoinRefusal, MemberStatus, Placement, View, ViewCommand, ViewMember};
 pub use waiter::{ParkedCall, ParkedCalls, Waiter};

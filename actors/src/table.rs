@@ -25,10 +25,19 @@ pub struct Member {
 pub struct SlotPlace {
     /// The slot's epoch.
     pub epoch: Epoch,
-    /// The node that orders its calls.
+    /// The node that orders its calls; [`NodeId::NOBODY`] if all copies are gone.
     pub primary: NodeId,
     /// The nodes that hold a copy which counts, the primary among them.
     pub in_sync: Vec<NodeId>,
+    /// Grows when the slot's data was lost, and it began anew.
+    pub generation: u32,
+}
+
+impl SlotPlace {
+    /// Whether all copies of the slot are gone.
+    pub fn is_lost(&self) -> bool {
+        self.primary == NodeId::NOBODY
+    }
 }
 
 /// A member list with a place for each slot.
@@ -61,6 +70,7 @@ impl SlotTable {
                 epoch: Epoch(1),
                 primary: copies.first().copied().unwrap_or_default(),
                 in_sync: copies,
+                generation: 0,
             })
             .collect();
         let identity = (cluster_name, &members, n_slots);
@@ -87,7 +97,7 @@ impl SlotTable {
     pub fn is_sound(&self) -> bool {
         !self.slots.is_empty()
             && self.slots.len() <= usize::from(u16::MAX)
-            && self.slots.iter().all(|place| self.member(place.primary).is_some())
+            && self.slots.iter().all(|place| place.is_lost() || self.member(place.primary).is_some())
     }
 }
 
