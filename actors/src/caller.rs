@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::ids::JobId;
@@ -47,7 +48,7 @@ impl KeyText {
 }
 
 /// The arguments of a constructor, encoded, with their hash.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Construction {
     /// The arguments, as a tuple in postcard.
     pub arguments: Bytes,

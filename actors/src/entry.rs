@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::caller::Construction;
 use crate::error::{Fault, Refusal};
@@ -22,10 +23,12 @@ pub struct Entry {
 }
 
 /// What can happen to an object.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum EntryKind {
     /// A client or another object calls a method.
     Call(CallEntry),
+    /// The same of a method that only reads, outside of the log: no copy but the primary sees it.
+    Read(CallEntry),
     /// The caller of a call has given up: it waits no more.
     Cancel {
         /// The call.
@@ -62,7 +65,7 @@ pub enum EntryKind {
 }
 
 /// Why a caller has given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GiveUp {
     /// Its deadline has passed.
     TimedOut,
@@ -71,7 +74,7 @@ pub enum GiveUp {
 }
 
 /// A call as it is ordered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CallEntry {
     /// Its id.
     pub call: CallId,
@@ -90,7 +93,7 @@ pub struct CallEntry {
 }
 
 /// What a caller says about how the object is made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Wanted {
     /// Nothing: by default, or any that is there.
     Anything,
@@ -181,24 +184,28 @@ impl Outcomes {
         self.ended_timers.extend(parked.deadline_ms.map(|deadline_ms| (deadline_ms, waiter, parked.call)));
     }
 
-    /// Answers that nothing was applied, and why.
-    pub(crate) fn refuse(&mut self, call: CallId, refusal: Refusal) {
+    /// Answers that nothing was applied by the entry at `index`, and why.
+    pub(crate) fn refuse(&mut self, call: CallId, index: LogIndex, refusal: Refusal) {
         let result = Err(Fault::Refused(refusal));
-        self.answers.push((call, Answer { applied: false, index: LogIndex(0), result }));
+        self.answers.push((call, Answer { applied: false, index, result }));
     }
 }
 
 impl Entry {
     /// Whether the entry leaves the object as it is.
     pub(crate) fn only_reads(&self, object_type: &ObjectType) -> bool {
-        let EntryKind::Call(call) = &self.kind else { return false };
+        let call = match &self.kind {
+            EntryKind::Read(_) => return true,
+            EntryKind::Call(call) => call,
+            _ => return false,
+        };
         object_type.methods.get(usize::from(call.method)).is_some_and(|method| method.access() == Access::Read)
     }
 
     /// A copy to be kept for long: it shares no memory with the batch in which the entry came.
     pub(crate) fn to_keep(&self) -> Self {
         let mut copy = self.clone();
-        if let EntryKind::Call(call) = &mut copy.kind {
+        if let EntryKind::Call(call) | EntryKind::Read(call) = &mut copy.kind {
             call.arguments = Bytes::copy_from_slice(&call.arguments);
         }
         copy
@@ -208,7 +215,7 @@ impl Entry {
     pub(crate) fn size(&self) -> usize {
         let own = size_of::<Self>();
         match &self.kind {
-            EntryKind::Call(call) => own + call.arguments.len(),
+            EntryKind::Call(call) | EntryKind::Read(call) => own + call.arguments.len(),
             EntryKind::Then { result: Ok(body), .. } => own + body.len(),
             EntryKind::TakeBack { granted, .. } => own + granted.as_ref().map_or(0, Bytes::len),
             EntryKind::Then { .. } | EntryKind::Cancel { .. } | EntryKind::OwnerGone(_) => own,

@@ -210,6 +210,8 @@ pub enum Fault {
     Abandoned,
     /// The object is gone: deleted, or lost with its copies.
     ObjectLost,
+    /// The call was accepted, and the node serves the object no more: ask the one that does, with the same id.
+    Moved,
     /// The call was applied, but its reply is larger than a frame may be.
     ReplyTooLarge {
         /// Its size.
@@ -232,6 +234,10 @@ impl Fault {
             Self::Panicked { method, message } => Error::Panicked { object, method, message },
             Self::Abandoned => Error::Abandoned { object },
             Self::ObjectLost => Error::ObjectLost { object },
+            Self::Moved => {
+                let why = "the object has moved, and the node that has it was not asked".to_owned();
+                Error::Unknown { object, call, why }
+            }
             Self::ReplyTooLarge { bytes } => Error::Reply {
                 object,
                 why: format!("it has {bytes} bytes, more than a frame may have; ask for it in parts"),

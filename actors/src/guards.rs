@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::entry::{CallEntry, Outcomes};
 use crate::error::Refusal;
@@ -18,7 +19,7 @@ use crate::turn::{Stamp, Turn};
 use crate::waiter::{self, ParkedCalls};
 
 /// A call that waits for its guard.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct QueuedCall {
     pub(crate) waiter: WaiterId,
     pub(crate) arguments: Bytes,
@@ -27,7 +28,7 @@ pub(crate) struct QueuedCall {
 }
 
 /// The calls of one method that wait for its guard, in order of arrival.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct GuardQueue {
     calls: VecDeque<QueuedCall>,
     /// At which length the queue is looked through for calls that wait no more: when it has doubled.

@@ -30,8 +30,6 @@ pub struct Instance {
     pub(crate) object_type: &'static ObjectType,
     /// The object's hash, which names it in call chains.
     pub(crate) hash: u64,
-    /// The session of its nested calls.
-    pub(crate) session: SessionId,
     pub(crate) state: Option<Box<dyn State>>,
     /// Set when the state could not be restored after a panic: nobody may see what is left.
     pub(crate) lost: bool,
@@ -40,6 +38,8 @@ pub struct Instance {
     pub(crate) parked: ParkedCalls,
     /// Where the object was made in the log: what was granted before then was granted by an earlier object of the name.
     pub(crate) made_at: LogIndex,
+    /// The last entry that was applied.
+    pub(crate) applied: LogIndex,
     /// How many runs the entry at hand has set off beside its own.
     n_runs: u32,
     /// What few objects have; kept apart so that an idle object is small.
@@ -59,20 +59,25 @@ pub(crate) struct Extras {
 
 impl Instance {
     /// An object that has not been made yet.
-    pub fn vacant(object_type: &'static ObjectType, hash: u64, session: SessionId) -> Self {
+    pub fn vacant(object_type: &'static ObjectType, hash: u64) -> Self {
         Self {
             object_type,
             hash,
-            session,
             state: None,
             lost: false,
             construction: 0,
             parked: ParkedCalls::new(),
             made_at: LogIndex(0),
+            applied: LogIndex(0),
             n_runs: 0,
             extras: None,
             rollback: Rollback::default(),
         }
+    }
+
+    /// The session of the object's nested calls: another one each time that it is made, and the same on every copy.
+    fn session(&self) -> SessionId {
+        SessionId::of_object(self.hash ^ self.made_at.0.wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
     /// Whether the object has been made and not been deleted.
@@ -114,6 +119,11 @@ impl Instance {
     pub fn apply(&mut self, entry: &Entry, scratch: &mut Vec<u8>, out: &mut Outcomes) {
         out.n_applied += 1;
         out.last_index = entry.stamp.index;
+        if entry.stamp.index <= self.applied && !entry.only_reads(self.object_type) {
+            // The image from which this copy was made had it.
+            return;
+        }
+        self.applied = self.applied.max(entry.stamp.index);
         let take_back = self.take_back_of(entry, out);
         let entry = take_back.as_ref().unwrap_or(entry);
         scratch.clear();
@@ -137,6 +147,7 @@ impl Instance {
         match &entry.kind {
             EntryKind::Call(call) if call.method >= SYSTEM_METHODS_FROM => self.apply_system(entry.stamp, call, out),
             EntryKind::Call(call) => self.apply_call(entry.stamp, call, scratch, out),
+            EntryKind::Read(call) => return self.apply_read(entry.stamp, call, out),
             EntryKind::Cancel { waiter, why, .. } => self.apply_cancel(entry.stamp, *waiter, *why, scratch, out),
             EntryKind::TakeBack { grant, .. } if grant.0 < self.made_at.0 => {}
             EntryKind::TakeBack { call, grant, method, granted } => {
@@ -174,17 +185,17 @@ impl Instance {
             return out.answers.push((call.call, lost(stamp)));
         }
         if let Err(refusal) = self.ensure(stamp, &call.construction) {
-            return out.refuse(call.call, refusal);
+            return out.refuse(call.call, stamp.index, refusal);
         }
         let Some(method) = self.object_type.methods.get(usize::from(call.method)) else {
             let name = self.object_type.name.to_owned();
-            return out.refuse(call.call, Refusal::UnknownMethod { name, method: call.method });
+            return out.refuse(call.call, stamp.index, Refusal::UnknownMethod { name, method: call.method });
         };
         if method.guard.is_some() {
             match self.admit_guarded(stamp, call, method) {
                 Ok(true) => {}
                 Ok(false) => return self.queue(stamp, call, out),
-                Err(refusal) => return out.refuse(call.call, refusal),
+                Err(refusal) => return out.refuse(call.call, stamp.index, refusal),
             }
         }
         let parked = (method.parks && method.guard.is_none()).then(|| parked_call(stamp, call));
@@ -210,6 +221,45 @@ impl Instance {
             }
             other => out.answers.push((call.call, failed(other, stamp, method))),
         }
+    }
+
+    /// A read outside of the log: it changes nothing, since no other copy sees it.
+    fn apply_read(&mut self, stamp: Stamp, call: &CallEntry, out: &mut Outcomes) {
+        if call.method >= SYSTEM_METHODS_FROM {
+            return self.apply_system(stamp, call, out);
+        }
+        if self.lost {
+            return out.answers.push((call.call, lost(stamp)));
+        }
+        if self.state.is_none() {
+            let why = "the object was deleted a moment ago".to_owned();
+            return out.refuse(call.call, LogIndex(0), Refusal::Unavailable(why));
+        }
+        if let Err(refusal) = self.ensure(stamp, &call.construction) {
+            return out.refuse(call.call, LogIndex(0), refusal);
+        }
+        let Some(method) = self.object_type.methods.get(usize::from(call.method)) else {
+            let name = self.object_type.name.to_owned();
+            return out.refuse(call.call, LogIndex(0), Refusal::UnknownMethod { name, method: call.method });
+        };
+        let Run::Read(run) = method.run else {
+            let why = "a method that writes came as one that reads".to_owned();
+            return out.refuse(call.call, LogIndex(0), Refusal::Unavailable(why));
+        };
+        let mut turn = Turn::new(stamp, call.call, call.owner);
+        let step = self.step_read(&mut turn, out, |state, turn| run(state, &call.arguments, turn));
+        let answer = match step {
+            Step::Done(Ran::Returned(body)) if turn.nested.is_empty() => {
+                Answer { applied: false, index: LogIndex(0), result: Ok(body) }
+            }
+            Step::Done(_) => {
+                let message = "a method with `&self` cannot call another object: take `&mut self`".to_owned();
+                let fault = Fault::Panicked { method: method.name.to_owned(), message };
+                Answer { applied: false, index: LogIndex(0), result: Err(fault) }
+            }
+            other => failed(other, stamp, method),
+        };
+        out.answers.push((call.call, answer));
     }
 
     /// Makes the object if it is not there, and checks that it was made as the caller wants it.
@@ -260,7 +310,7 @@ impl Instance {
         };
         match body {
             Ok(body) => out.answers.push((call.call, Answer { applied: true, index: stamp.index, result: Ok(body) })),
-            Err(refusal) => out.refuse(call.call, refusal),
+            Err(refusal) => out.refuse(call.call, stamp.index, refusal),
         }
     }
 
@@ -349,7 +399,7 @@ impl Instance {
             let nested = &mut self.extras.get_or_insert_default().nested;
             let (lane, sequence) = nested.start(turn, (then, context, waiters), deadline_ms, &chain[..chain.len() - 1]);
             out.nested.push(NestedCall {
-                call: CallId { session: self.session, lane, sequence },
+                call: CallId { session: self.session(), lane, sequence },
                 object_type: message.object_type,
                 key: message.key,
                 construction: message.construction.map(|arguments| crate::caller::Construction::new(arguments).into()),

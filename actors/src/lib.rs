@@ -18,10 +18,12 @@ mod guards;
 mod handle;
 mod ids;
 mod instance;
+mod instance_image;
 mod nested;
 mod object;
 pub mod objects;
 mod objects_table;
+mod peer;
 mod replies;
 mod ring;
 mod rollback;
@@ -45,15 +47,19 @@ pub use grants::{Grant, Grants, NotHeld, WaitQueue};
 pub use handle::RawHandle;
 pub use ids::*;
 pub use instance::{Instance, NESTED_TIMEOUT_MS};
+pub use instance_image::InstanceImage;
 pub use object::{
     Access, ArgumentsError, Constructor, Continuation, CreateError, CreateFn, DecodeFn, DuplicateType, Handle, Holder,
     Hooks, Method, Object, ObjectHandle, ObjectType, Ran, Registration, Registry, Run, ShapeCell, State,
 };
 pub use objects_table::{ObjectEntry, ObjectName, ObjectNumber, ObjectTable, SharedInstance};
-pub use replies::{Abandoned, Admission, Answer, LANES_MAX, LanePool, ReplyTable};
+pub use peer::{PeerBody, PeerMessage, ShippedError};
+pub use replies::{Abandoned, Admission, Answer, Completed, LANES_MAX, LanePool, ReplyTable, SessionImage};
 pub use ring::{VIRTUAL_NODES, place};
 pub use rollback::SMALL_STATE_BYTES_MAX;
 pub use schema::{fingerprint, shape_of, variants_max_of};
+pub use slot::image::{ImageName, NestedImage, ObjectImage, Piece};
+pub use slot::log::LogPlace;
 pub use slot::{Effect, Slot};
 pub use table::{Member, NodeLayout, SLOTS_DEFAULT, SlotPlace, SlotTable, shard_of, slot_of};
 pub use turn::{Continue, Message, Stamp, Then, Turn};

@@ -1,12 +1,13 @@
 //! Nested calls of one object: those whose reply has not come back.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::ids::{CallId, Lane, Owner, Sequence, WaiterId};
 use crate::turn::Turn;
 
 /// A nested call that is out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PendingCall {
     pub(crate) sequence: Sequence,
     /// The continuation's number.
@@ -23,7 +24,7 @@ pub(crate) struct PendingCall {
 }
 
 /// The nested calls that are out, by lane. It is replicated state: lanes are chosen by rule, numbers come from the log.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct NestedTable {
     lanes: Vec<Option<PendingCall>>,
     /// Lanes before the first: calls that were forgotten may still be out on them.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use hashbrown::HashTable;
 
-use crate::ids::{JobId, LogIndex, SessionId, WaiterId};
+use crate::ids::{JobId, LogIndex, WaiterId};
 use crate::instance::Instance;
 use crate::object::ObjectType;
 
@@ -34,6 +34,11 @@ pub struct ObjectEntry {
 }
 
 impl ObjectEntry {
+    /// What names the object.
+    pub fn name(&self) -> ObjectName<'_> {
+        ObjectName { hash: self.hash, job: self.job, object_type: self.object_type, key: &self.key }
+    }
+
     /// The object's job.
     pub fn job(&self) -> JobId {
         self.job
@@ -116,13 +121,13 @@ impl ObjectTable {
         found.map(|&(_, object)| object)
     }
 
-    /// The object of that name, added if it is not there; `birth` is its slot's.
-    pub(crate) fn find_or_add(&mut self, name: ObjectName<'_>, birth: u64) -> ObjectNumber {
+    /// The object of that name, added if it is not there.
+    pub(crate) fn find_or_add(&mut self, name: ObjectName<'_>) -> ObjectNumber {
         if let Some(object) = self.find(name) {
             return object;
         }
         let ObjectName { hash, job, object_type, key } = name;
-        let instance = Rc::new(RefCell::new(Instance::vacant(object_type, hash, SessionId::of_object(hash ^ birth))));
+        let instance = Rc::new(RefCell::new(Instance::vacant(object_type, hash)));
         let entry = ObjectEntry {
             hash,
             job,

@@ -4,6 +4,7 @@
 //! lane is outstanding at a time, so the next call on the lane acknowledges the one before.
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Fault;
 use crate::ids::{CallId, Lane, LogIndex, Sequence, SessionId};
@@ -17,7 +18,7 @@ pub const LANES_MAX: usize = 1 << 20;
 const ENDED_FOR_MS: u64 = 10_000;
 
 /// A reply, as it is kept for a retry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// Whether the call changed, or may have changed, the object.
     pub applied: bool,
@@ -27,7 +28,7 @@ pub struct Answer {
     pub result: Result<Bytes, Fault>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct LaneEntry {
     sequence: Sequence,
     /// Where the call itself was ordered; its answer may be due to a later entry.
@@ -36,7 +37,7 @@ struct LaneEntry {
     state: CallState,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum CallState {
     /// Ordered, maybe applied, maybe parked.
     Running,
@@ -58,6 +59,17 @@ pub enum Admission {
     Done(Answer),
     /// It is older than what the lane has seen, or the lane is busy: never run it.
     Stale,
+}
+
+/// What became of a reply that the table was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completed {
+    /// It is kept for a retry.
+    Kept,
+    /// Nobody will take it: the caller had given up.
+    GivenUp,
+    /// The table had it before, or the lane has left it behind.
+    Known,
 }
 
 /// What the table knows of a call whose caller has given up.
@@ -85,8 +97,27 @@ pub enum Abandoned {
     Nothing,
 }
 
+/// What a table knows of one session, as a value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionImage {
+    lanes: Vec<(Lane, LaneEntry)>,
+    expires_ms: u64,
+    has_ended: bool,
+}
+
+impl SessionImage {
+    /// About how many bytes it takes.
+    pub(crate) fn size(&self) -> usize {
+        let body = |entry: &LaneEntry| match &entry.state {
+            CallState::Done(Answer { result: Ok(body), .. }) => body.len(),
+            _ => 0,
+        };
+        self.lanes.iter().map(|(_, entry)| 32 + body(entry)).sum()
+    }
+}
+
 /// The lanes of one session.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct SessionReplies {
     lanes: HashMap<Lane, LaneEntry>,
     /// When the last call of the session expires, for sessions that objects have, or when one that has ended is forgotten.
@@ -101,6 +132,11 @@ pub struct ReplyTable {
 }
 
 impl ReplyTable {
+    /// Whether the session has made calls here that are not forgotten.
+    pub fn knows(&self, session: SessionId) -> bool {
+        self.sessions.contains_key(&session)
+    }
+
     /// Looks a call up, without accepting it.
     pub fn admission(&self, call: CallId) -> Admission {
         let Some(session) = self.sessions.get(&call.session) else { return Admission::New };
@@ -132,18 +168,20 @@ impl ReplyTable {
     }
 
     /// Keeps the reply of a call that was accepted; one that the lane has left behind is not kept.
-    ///
-    /// Returns whether its caller had given up before, and so will not take it.
-    pub fn complete(&mut self, call: CallId, answer: &Answer) -> bool {
-        let Some(entry) = self.entry(call) else { return false };
-        let given_up = matches!(entry.state, CallState::GivenUp);
-        if given_up {
+    pub fn complete(&mut self, call: CallId, answer: &Answer) -> Completed {
+        let Some(entry) = self.entry(call) else { return Completed::Known };
+        match entry.state {
             // Its cancel has been ordered, and takes back what there is.
-            (entry.index, entry.state) = (LogIndex(0), CallState::Acknowledged);
-        } else {
-            entry.state = CallState::Done(answer.clone());
+            CallState::GivenUp => {
+                (entry.index, entry.state) = (LogIndex(0), CallState::Acknowledged);
+                Completed::GivenUp
+            }
+            CallState::Running => {
+                entry.state = CallState::Done(answer.clone());
+                Completed::Kept
+            }
+            CallState::Done(_) | CallState::Acknowledged => Completed::Known,
         }
-        given_up
     }
 
     /// The caller of a call has given up, and will not take its reply. Saying so twice means nothing.
@@ -181,9 +219,10 @@ impl ReplyTable {
         }
     }
 
-    /// Takes back that the call was accepted: it was refused for want of something that the caller will send with a retry.
-    pub fn withdraw(&mut self, call: CallId) {
-        if let Some(entry) = self.entry(call) {
+    /// Takes back that the call was accepted at `index`: it was refused for want of something that the caller will send with a
+    /// retry. The retry may have been accepted meanwhile.
+    pub fn withdraw(&mut self, call: CallId, index: LogIndex) {
+        if let Some(entry) = self.entry(call).filter(|entry| entry.index == index) {
             *entry = LaneEntry {
                 sequence: Sequence(call.sequence.0.saturating_sub(1)),
                 index: LogIndex(0),
@@ -197,6 +236,43 @@ impl ReplyTable {
     pub fn end(&mut self, session: SessionId, now_ms: u64) {
         if let Some(replies) = self.sessions.get_mut(&session) {
             (replies.has_ended, replies.expires_ms) = (true, now_ms.saturating_add(ENDED_FOR_MS));
+        }
+    }
+
+    /// The sessions that have made calls here and not ended, in no order.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionId> {
+        self.sessions.iter().filter(|(_, replies)| !replies.has_ended).map(|(&session, _)| session)
+    }
+
+    /// The calls that have been accepted and not been answered, in no order.
+    pub fn running(&self) -> Vec<CallId> {
+        let of_session = |(&session, replies): (&SessionId, &SessionReplies)| {
+            let running = replies.lanes.iter().filter(|(_, entry)| entry.state == CallState::Running);
+            let call = |(&lane, entry): (&Lane, &LaneEntry)| CallId { session, lane, sequence: entry.sequence };
+            running.map(call).collect::<Vec<_>>()
+        };
+        self.sessions.iter().flat_map(of_session).collect()
+    }
+
+    /// The table as values, in the order of the sessions and lanes.
+    pub fn images(&self) -> Vec<(SessionId, SessionImage)> {
+        let image = |(&session, replies): (&SessionId, &SessionReplies)| {
+            let mut lanes: Vec<(Lane, LaneEntry)> =
+                replies.lanes.iter().map(|(&lane, entry)| (lane, entry.clone())).collect();
+            lanes.sort_unstable_by_key(|(lane, _)| *lane);
+            let (expires_ms, has_ended) = (replies.expires_ms, replies.has_ended);
+            (session, SessionImage { lanes, expires_ms, has_ended })
+        };
+        let mut images: Vec<_> = self.sessions.iter().map(image).collect();
+        images.sort_unstable_by_key(|(session, _)| *session);
+        images
+    }
+
+    /// Takes what another copy's table knows.
+    pub fn install(&mut self, images: Vec<(SessionId, SessionImage)>) {
+        for (session, SessionImage { lanes, expires_ms, has_ended }) in images {
+            let lanes = lanes.into_iter().collect();
+            self.sessions.insert(session, SessionReplies { lanes, expires_ms, has_ended });
         }
     }
 

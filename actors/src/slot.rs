@@ -1,10 +1,16 @@
 //! A slot's replica: it orders the calls of its objects, commits them, hands them out to be applied, and keeps the replies.
 //!
-//! Everything goes one way: `order` appends to the log; `commit` moves the mark up to what every copy that counts has; only
-//! then does an [`Effect::Apply`] leave, and the object's actor applies it; `handle_outcomes` keeps and sends the replies.
+//! Everything goes one way: `order` appends to the log; `ship` sends it to the backups; `advance` moves the mark up to what
+//! every copy that counts holds; only then does an [`Effect::Apply`] leave, and the object's actor applies it;
+//! `handle_outcomes` keeps the replies, and the primary sends them.
 //! With one copy, an entry is committed as soon as it is appended.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod following;
+pub(crate) mod image;
+mod leading;
+pub(crate) mod log;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -12,11 +18,17 @@ use crate::arrival::{Arrival, Limits, Now};
 use crate::caller::{SYSTEM_METHODS_FROM, system};
 use crate::entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
 use crate::error::{Fault, Refusal};
-use crate::ids::{CallId, Epoch, JobId, Lane, LogIndex, Owner, Sequence, SlotId, WaiterId};
+use crate::ids::{CallId, Epoch, JobId, Lane, LogIndex, NodeId, Owner, Sequence, SessionId, SlotId, WaiterId};
 use crate::object::Access;
-use crate::objects_table::{ObjectEntry, ObjectName, ObjectNumber, ObjectTable};
-use crate::replies::{Abandoned, Admission, Answer, ReplyTable};
+use crate::objects_table::{ObjectName, ObjectNumber, ObjectTable};
+use crate::peer::PeerMessage;
+use crate::replies::{Abandoned, Admission, Answer, Completed, ReplyTable};
 use crate::turn::Stamp;
+use crate::view::ViewCommand;
+
+use following::Following;
+use leading::Leading;
+use log::{Item, Log, LogPlace, Logged, Target};
 
 /// Spreads the turns of one batch over the seeds (2^64 divided by the golden ratio).
 const SEED_STEP: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -50,49 +62,79 @@ pub enum Effect {
         /// The call.
         call: NestedCall,
     },
+    /// Say something to another copy.
+    Send {
+        /// The node that has it.
+        to: NodeId,
+        /// What to say.
+        message: PeerMessage,
+    },
+    /// Have the object's actor make an image of the object, behind everything that is on its way to it.
+    Image {
+        /// The object.
+        object: ObjectNumber,
+    },
+    /// This copy orders the slot's calls from now on: these sessions have calls or grants here, and may come back to them.
+    Serving {
+        /// The sessions, in order.
+        sessions: Vec<SessionId>,
+    },
+    /// Ask for a change of the view.
+    Propose(ViewCommand),
 }
 
-/// One slot on its primary.
+/// One copy of a slot.
 #[derive(Debug)]
 pub struct Slot {
     id: SlotId,
     epoch: Epoch,
     limits: Limits,
-    /// Drawn when the slot began, from nothing: sessions of its objects never meet those of an earlier slot of the number.
-    birth: u64,
-    appended: LogIndex,
+    role: Role,
+    /// Everything up to here is held by every copy that counts.
     committed: LogIndex,
     now_ms: u64,
-    /// Appended and not yet committed.
-    log: VecDeque<(ObjectNumber, Entry)>,
+    log: Log,
     objects: ObjectTable,
     replies: ReplyTable,
-    /// Deadlines of parked calls.
+    /// Deadlines of parked calls; only the primary keeps them.
     timers: BTreeSet<(u64, ObjectNumber, WaiterId, CallId)>,
     /// Objects that an owner's end concerns.
     owners: BTreeMap<Owner, BTreeSet<ObjectNumber>>,
+    /// Nested calls that are out: whoever becomes the primary makes them again, with the same ids.
+    nested: BTreeMap<(ObjectNumber, Lane), NestedCall>,
+}
+
+/// What a copy does.
+#[derive(Debug)]
+enum Role {
+    Primary(Leading),
+    Backup(Following),
 }
 
 impl Slot {
-    /// An empty slot, served from `epoch` on.
+    /// An empty slot that its only copy serves from `epoch` on.
     ///
     /// Its log begins at the microseconds of `birth`, so that places in the log, and the fences made of them, are greater
     /// than those of an earlier slot of the number, which a process that has ended had.
     pub fn new(id: SlotId, epoch: Epoch, limits: Limits, birth: Now) -> Self {
-        let first = LogIndex(birth.ms.saturating_mul(1_000));
+        let base = LogPlace { index: LogIndex(birth.ms.saturating_mul(1_000)), epoch };
+        Self::with_role(id, epoch, limits, base, Role::Primary(Leading::alone(epoch)))
+    }
+
+    fn with_role(id: SlotId, epoch: Epoch, limits: Limits, base: LogPlace, role: Role) -> Self {
         Self {
             id,
             epoch,
             limits,
-            birth: birth.seed,
-            appended: first,
-            committed: first,
+            role,
+            committed: base.index,
             now_ms: 0,
-            log: VecDeque::new(),
+            log: Log::new(base),
             objects: ObjectTable::default(),
             replies: ReplyTable::default(),
             timers: BTreeSet::new(),
             owners: BTreeMap::new(),
+            nested: BTreeMap::new(),
         }
     }
 
@@ -101,7 +143,7 @@ impl Slot {
         self.id
     }
 
-    /// The epoch in which this node serves the slot.
+    /// The epoch that this copy has seen last.
     pub fn epoch(&self) -> Epoch {
         self.epoch
     }
@@ -124,6 +166,9 @@ impl Slot {
     /// A call arrives: answer it from the table, refuse it, or order it.
     pub fn handle_call(&mut self, arrival: Arrival<'_>, now: Now, out: &mut Vec<Effect>) {
         let call = arrival.call;
+        if let Err(refusal) = self.check_serving() {
+            return out.push(refused(call, refusal));
+        }
         let is_write = self.is_write(&arrival);
         if is_write {
             match self.replies.admission(call) {
@@ -134,10 +179,12 @@ impl Slot {
                 Admission::Stale => return out.push(refused(call, Refusal::Stale)),
             }
         }
-        if let Err(refusal) = arrival.check(self.limits, now) {
+        let now = Now { ms: now.ms.max(self.now_ms), ..now };
+        let checked = arrival.check(self.limits, now);
+        if let Err(refusal) = checked.and_then(|()| if is_write { self.check_log() } else { Ok(()) }) {
             return out.push(refused(call, refusal));
         }
-        let object = self.objects.find_or_add(arrival.object, self.birth ^ self.appended.0.wrapping_mul(SEED_STEP));
+        let object = self.objects.find_or_add(arrival.object);
         let parks = arrival.parks();
         if let Err(refusal) = self.check_room(object, parks.then_some(arrival.method)) {
             return out.push(refused(call, refusal));
@@ -152,15 +199,7 @@ impl Slot {
             chain: arrival.chain.into(),
         };
         if is_write {
-            let may_hold = parks || arrival.object.object_type.hooks.owner_gone.is_some();
-            // Objects do not end as sessions do.
-            if may_hold && !call.session.is_object() {
-                // From now on, and not only once it is applied: the owner may end in between.
-                self.owners.entry(arrival.owner).or_default().insert(object);
-            }
-            let index = self.order(object, EntryKind::Call(entry), now);
-            self.replies.accept(call, arrival.method, index, arrival.deadline_ms.unwrap_or(0));
-            self.commit(index, out);
+            self.order(object, EntryKind::Call(entry), now, out);
         } else {
             self.read(object, entry, now, out);
         }
@@ -170,20 +209,21 @@ impl Slot {
     ///
     /// A call that has not arrived yet will not be run when it does.
     pub fn handle_cancel(&mut self, call: CallId, name: ObjectName<'_>, now: Now, out: &mut Vec<Effect>) {
+        if self.check_serving().is_err() {
+            return;
+        }
         match self.replies.give_up(call) {
             Abandoned::Unseen => self.kill(call, Fault::Cancelled, now, out),
             Abandoned::Running { index, method } => {
                 let Some(object) = self.objects.find(name) else { return };
                 let cancel = EntryKind::Cancel { call, waiter: WaiterId(index.0), method, why: GiveUp::Cancelled };
-                let index = self.order(object, cancel, now);
-                self.commit(index, out);
+                self.order(object, cancel, now, out);
             }
             Abandoned::Answered { index, method, body: granted } => {
                 let Some(object) = self.objects.find(name) else { return };
                 if self.takes_back(object) {
                     let take_back = EntryKind::TakeBack { call, grant: WaiterId(index.0), method, granted };
-                    let index = self.order(object, take_back, now);
-                    self.commit(index, out);
+                    self.order(object, take_back, now, out);
                 }
             }
             Abandoned::Nothing => {}
@@ -205,6 +245,9 @@ impl Slot {
 
     /// What became of `call`? One that was never accepted never will be: a lane only moves forward.
     pub fn handle_query(&mut self, call: CallId, now: Now, out: &mut Vec<Effect>) {
+        if let Err(refusal) = self.check_serving() {
+            return out.push(refused(call, refusal));
+        }
         match self.replies.admission(call) {
             Admission::Running(_) => {}
             Admission::Done(answer) => out.push(Effect::Reply { call, answer }),
@@ -218,10 +261,8 @@ impl Slot {
         if self.replies.admission(call) != Admission::New {
             return;
         }
-        let answer = Answer { applied: false, index: LogIndex(0), result: Err(fault) };
-        self.replies.accept(call, 0, LogIndex(0), now.ms.saturating_add(KILLED_FOR_MS));
-        let _ = self.replies.complete(call, &answer);
-        out.push(Effect::Reply { call, answer });
+        let expires_ms = now.ms.saturating_add(KILLED_FOR_MS);
+        self.append(Item::Kill { call, fault, expires_ms }, now, out);
     }
 
     /// The caller has the reply of `call`.
@@ -238,26 +279,33 @@ impl Slot {
         now: Now,
         out: &mut Vec<Effect>,
     ) {
-        let index = self.order(object, EntryKind::Then { lane, sequence, result }, now);
-        self.commit(index, out);
+        if self.check_serving().is_ok() {
+            self.order(object, EntryKind::Then { lane, sequence, result }, now, out);
+        }
     }
 
     /// An owner has ended: every object that it concerns is told, once, in order.
     pub fn handle_owner_gone(&mut self, owner: Owner, now: Now, out: &mut Vec<Effect>) {
-        for object in self.owners.remove(&owner).unwrap_or_default() {
-            let index = self.order(object, EntryKind::OwnerGone(owner), now);
-            self.commit(index, out);
+        if self.check_serving().is_err() {
+            return;
+        }
+        for object in self.owners.get(&owner).cloned().unwrap_or_default() {
+            self.order(object, EntryKind::OwnerGone(owner), now, out);
         }
         // Sessions of objects end by time: their calls have deadlines, and may be retried until then.
         if let Owner::Session(session) = owner
             && !session.is_object()
+            && self.replies.knows(session)
         {
-            self.replies.end(session, now.ms);
+            self.append(Item::EndSession(session), now, out);
         }
     }
 
     /// A job has ended: its objects go.
     pub fn handle_job_end(&mut self, job: JobId, now: Now, out: &mut Vec<Effect>) {
+        if self.check_serving().is_err() {
+            return;
+        }
         for object in self.objects.of_job(job) {
             let entry = CallEntry {
                 call: CallId::default(),
@@ -268,27 +316,29 @@ impl Slot {
                 deadline_ms: None,
                 chain: Box::default(),
             };
-            let index = self.order(object, EntryKind::Call(entry), now);
-            self.commit(index, out);
+            self.order(object, EntryKind::Call(entry), now, out);
         }
     }
 
     /// Time passes: parked calls whose deadline is over leave their queues.
     pub fn handle_tick(&mut self, now: Now, out: &mut Vec<Effect>) {
+        if self.check_serving().is_err() {
+            return;
+        }
         while let Some(&(deadline_ms, object, waiter, call)) = self.timers.first() {
             if deadline_ms > now.ms {
                 break;
             }
             self.timers.pop_first();
             let Some(method) = self.objects.parked_method(object, waiter) else { continue };
-            let index = self.order(object, EntryKind::Cancel { call, waiter, method, why: GiveUp::TimedOut }, now);
-            self.commit(index, out);
+            self.order(object, EntryKind::Cancel { call, waiter, method, why: GiveUp::TimedOut }, now, out);
         }
     }
 
     /// Forgets what has expired. Call it every few seconds.
-    pub fn trim(&mut self, now: Now) {
-        self.replies.trim(now.ms);
+    pub fn trim(&mut self) {
+        // By the log's time and not the clock's, so that a copy whose clock is ahead forgets nothing too early.
+        self.replies.trim(self.now_ms);
     }
 
     /// When the next parked call has to be woken by its deadline.
@@ -297,31 +347,68 @@ impl Slot {
     }
 
     /// An object's actor has applied entries: keep and send the replies.
-    pub fn handle_outcomes(&mut self, object: ObjectNumber, outcomes: Outcomes, out: &mut Vec<Effect>) {
+    ///
+    /// `leased` says whether this node may still answer reads, by a clock that was read after they were made.
+    pub fn handle_outcomes(&mut self, object: ObjectNumber, outcomes: Outcomes, leased: bool, out: &mut Vec<Effect>) {
+        let is_primary = matches!(self.role, Role::Primary(_));
         self.objects.note_applied(object, outcomes.n_applied, outcomes.last_index);
         for (call, answer) in outcomes.answers {
             if matches!(answer.result, Err(Fault::Refused(Refusal::NotCreated))) {
                 // The caller tries again with the arguments, as the same call.
-                self.replies.withdraw(call);
-            } else if self.replies.complete(call, &answer)
+                self.replies.withdraw(call, answer.index);
+            } else if self.is_untaken(call, &answer)
                 && let Ok(granted) = &answer.result
-                && self.takes_back(object)
                 && !outcomes.taken_back.contains(&call)
-                && let Some(entry) = self.objects.get(object)
             {
                 // The cancel is behind the entries that were just applied.
-                entry.instance().borrow_mut().note_untaken(call, granted.clone());
+                self.note_untaken(object, call, granted.clone());
             }
-            out.push(Effect::Reply { call, answer });
+            if is_primary {
+                let answer = if self.may_tell(&answer, leased) { answer } else { moved() };
+                out.push(Effect::Reply { call, answer });
+            }
         }
-        for (deadline_ms, waiter, call) in outcomes.timers {
-            self.timers.insert((deadline_ms, object, waiter, call));
+        if is_primary {
+            self.timers.extend(outcomes.timers.iter().map(|&(at, waiter, call)| (at, object, waiter, call)));
+            for (deadline_ms, waiter, call) in outcomes.ended_timers {
+                self.timers.remove(&(deadline_ms, object, waiter, call));
+            }
         }
-        for (deadline_ms, waiter, call) in outcomes.ended_timers {
-            self.timers.remove(&(deadline_ms, object, waiter, call));
+        let Some(job) = self.objects.get(object).map(|entry| entry.job()) else { return };
+        for call in outcomes.nested {
+            self.nested.insert((object, call.call.lane), call.clone());
+            if is_primary {
+                out.push(Effect::Nested { object, job, call });
+            }
         }
-        if let Some(job) = self.objects.get(object).map(ObjectEntry::job) {
-            out.extend(outcomes.nested.into_iter().map(|call| Effect::Nested { object, job, call }));
+    }
+
+    /// Keeps an answer; says whether its caller had given up, and its cancel is to come.
+    fn is_untaken(&mut self, call: CallId, answer: &Answer) -> bool {
+        match self.replies.complete(call, answer) {
+            Completed::GivenUp => true,
+            // The image's table may know of a cancel that the object has yet to see.
+            Completed::Known => self.is_in_image(answer.index),
+            Completed::Kept => false,
+        }
+    }
+
+    /// Whether an answer is true whoever else may think that they serve: one that was committed with the others is, a read is
+    /// only under a lease, and so is what this copy did alone.
+    fn may_tell(&self, answer: &Answer, leased: bool) -> bool {
+        let is_read = !answer.applied && answer.index == LogIndex(0) && answer.result.is_ok();
+        match is_read {
+            true => leased && self.check_serving().is_ok(),
+            false => leased || !self.is_alone(),
+        }
+    }
+
+    /// Keeps the answer of a call for its cancel, if the object wants to know that nobody has taken it.
+    fn note_untaken(&self, object: ObjectNumber, call: CallId, granted: Bytes) {
+        if self.takes_back(object)
+            && let Some(entry) = self.objects.get(object)
+        {
+            entry.instance().borrow_mut().note_untaken(call, granted);
         }
     }
 
@@ -348,23 +435,109 @@ impl Slot {
         Ok(())
     }
 
-    /// Appends to the log. Time never goes back in a slot.
-    fn order(&mut self, object: ObjectNumber, kind: EntryKind, now: Now) -> LogIndex {
-        self.now_ms = self.now_ms.max(now.ms);
-        self.appended.0 += 1;
-        let index = self.appended;
-        let seed = now.seed ^ index.0.wrapping_mul(SEED_STEP);
-        self.log.push_back((object, Entry { stamp: Stamp { index, now_ms: self.now_ms, seed }, kind }));
-        index
+    /// Orders what happens to an object.
+    fn order(&mut self, object: ObjectNumber, kind: EntryKind, now: Now, out: &mut Vec<Effect>) {
+        self.objects.note_queued(object);
+        self.append(Item::Object(Target::Number(object), kind), now, out);
     }
 
-    /// Every copy that counts has the log up to `index`: what is in it may be applied.
-    fn commit(&mut self, index: LogIndex, out: &mut Vec<Effect>) {
-        self.committed = self.committed.max(index);
-        while self.log.front().is_some_and(|(_, entry)| entry.stamp.index <= self.committed) {
-            let Some((object, entry)) = self.log.pop_front() else { break };
+    /// Appends to the log. Time never goes back in a slot.
+    fn append(&mut self, item: Item, now: Now, out: &mut Vec<Effect>) {
+        self.now_ms = self.now_ms.max(now.ms);
+        let index = LogIndex(self.log.last().index.0 + 1);
+        let seed = now.seed ^ index.0.wrapping_mul(SEED_STEP);
+        let logged = Logged { stamp: Stamp { index, now_ms: self.now_ms, seed }, epoch: self.epoch, item };
+        self.note_ordered(&logged);
+        self.log.push(logged);
+        self.advance(out);
+    }
+
+    /// What the reply table and the table of owners learn from an entry: at the primary when it orders it, so that a retry
+    /// is known and an owner may end in between; at a backup when it is committed, since until then it may be taken back.
+    fn note_ordered(&mut self, logged: &Logged) {
+        let index = logged.stamp.index;
+        match &logged.item {
+            Item::Object(Target::Number(object), kind) => self.note_kind(*object, kind, index),
+            Item::Object(Target::Name(_), _) => {}
+            Item::Kill { call, expires_ms, .. } => self.replies.accept(*call, 0, LogIndex(0), *expires_ms),
+            Item::EndSession(_) => {}
+        }
+    }
+
+    fn note_kind(&mut self, object: ObjectNumber, kind: &EntryKind, index: LogIndex) {
+        match kind {
+            EntryKind::Call(entry) if entry.call != CallId::default() => {
+                let object_type = self.objects.get(object).map(|entry| entry.object_type());
+                let holds = |number| {
+                    let method = object_type?.methods.get(usize::from(number))?;
+                    Some(method.parks || object_type?.hooks.owner_gone.is_some())
+                };
+                // Objects do not end as sessions do.
+                if !entry.call.session.is_object() && holds(entry.method).unwrap_or(false) {
+                    self.owners.entry(entry.owner).or_default().insert(object);
+                }
+                self.replies.accept(entry.call, entry.method, index, entry.deadline_ms.unwrap_or(0));
+            }
+            EntryKind::Cancel { call, why: GiveUp::Cancelled, .. } | EntryKind::TakeBack { call, .. } => {
+                // At the primary, it has given up already.
+                if let Abandoned::Answered { body: Some(granted), .. } = self.replies.give_up(*call)
+                    && matches!(kind, EntryKind::Cancel { .. })
+                {
+                    self.note_untaken(object, *call, granted);
+                }
+            }
+            EntryKind::Then { lane, .. } => {
+                self.nested.remove(&(object, *lane));
+            }
+            EntryKind::OwnerGone(owner) => {
+                if let Some(objects) = self.owners.get_mut(owner) {
+                    objects.remove(&object);
+                    if objects.is_empty() {
+                        self.owners.remove(owner);
+                    }
+                }
+            }
+            EntryKind::Call(_) | EntryKind::Read(_) | EntryKind::Cancel { .. } => {}
+        }
+    }
+
+    /// Hands out what has been committed.
+    fn hand_out(&mut self, out: &mut Vec<Effect>) {
+        let keep_after = self.keep_after();
+        while let Some(mut logged) = self.log.hand_out(self.committed, keep_after) {
+            if matches!(self.role, Role::Backup(_)) {
+                self.now_ms = self.now_ms.max(logged.stamp.now_ms);
+                self.resolve(&mut logged);
+                if !self.is_in_image(logged.stamp.index) {
+                    self.note_ordered(&logged);
+                }
+            }
+            let Logged { stamp, item, .. } = logged;
+            match item {
+                Item::Object(Target::Number(object), kind) => {
+                    out.push(Effect::Apply { object, entry: Entry { stamp, kind } });
+                }
+                Item::Object(Target::Name(_), _) => {}
+                Item::Kill { call, fault, .. } => {
+                    let answer = Answer { applied: false, index: LogIndex(0), result: Err(fault) };
+                    self.replies.complete(call, &answer);
+                    if matches!(self.role, Role::Primary(_)) {
+                        out.push(Effect::Reply { call, answer });
+                    }
+                }
+                Item::EndSession(session) => self.replies.end(session, stamp.now_ms),
+            }
+        }
+    }
+
+    /// Finds the object that an entry names, or adds it: the entry will be applied.
+    fn resolve(&mut self, logged: &mut Logged) {
+        if let Item::Object(target, _) = &mut logged.item
+            && let Target::Name(name) = target
+        {
+            let object = self.objects.find_or_add(name.name());
             self.objects.note_queued(object);
-            out.push(Effect::Apply { object, entry });
+            *target = Target::Number(object);
         }
     }
 
@@ -374,8 +547,13 @@ impl Slot {
         let seed = now.seed ^ call.wrapping_mul(SEED_STEP);
         let stamp = Stamp { index: self.committed, now_ms: self.now_ms.max(now.ms), seed };
         self.objects.note_queued(object);
-        out.push(Effect::Apply { object, entry: Entry { stamp, kind: EntryKind::Call(entry) } });
+        out.push(Effect::Apply { object, entry: Entry { stamp, kind: EntryKind::Read(entry) } });
     }
+}
+
+/// Tells a caller to ask whoever serves the slot now.
+fn moved() -> Answer {
+    Answer { applied: false, index: LogIndex(0), result: Err(Fault::Moved) }
 }
 
 fn refused(call: CallId, refusal: Refusal) -> Effect {

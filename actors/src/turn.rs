@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Erased, ReplyBody};
@@ -12,7 +12,7 @@ use crate::object::ObjectType;
 use crate::waiter;
 
 /// What the primary stamped on a call when it ordered it: the same on every replica.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// The call's place in the slot's log.
     pub index: LogIndex,

@@ -241,7 +241,7 @@ fn a_lost_object_says_so_until_it_is_deleted() {
 
 #[test]
 fn what_does_not_exist_says_so() {
-    let said = Instance::vacant(Desks::TYPE, 0, SessionId(0)).describe(1_000, 10);
+    let said = Instance::vacant(Desks::TYPE, 0).describe(1_000, 10);
     assert_eq!((&said["exists"], &said["no_state"]), (&json!(false), &json!("there is no object")));
     assert_eq!((&said["n_holders"], &said["n_parked"]), (&json!(0), &json!(0)));
 }

@@ -135,10 +135,12 @@ impl Bench {
                     while let Some(entry) = self.next_of_run(object) {
                         instance.borrow_mut().apply(&entry, &mut self.scratch, &mut outcomes);
                     }
-                    self.slot.handle_outcomes(object, outcomes, &mut self.effects);
+                    self.slot.handle_outcomes(object, outcomes, true, &mut self.effects);
                 }
                 Effect::Reply { call, answer } => self.reply(call, answer),
                 Effect::Nested { object, job, call } => self.nested(object, job, call),
+                // A slot with one copy says nothing to others.
+                Effect::Send { .. } | Effect::Image { .. } | Effect::Serving { .. } | Effect::Propose(_) => {}
             }
         }
     }
@@ -151,7 +153,7 @@ impl Bench {
         }
         match self.effects.remove(0) {
             Effect::Apply { entry, .. } => Some(entry),
-            Effect::Reply { .. } | Effect::Nested { .. } => None,
+            _ => None,
         }
     }
 

@@ -1,0 +1,75 @@
+//! All of an object, as a value: how it travels to another copy.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::guards::GuardQueue;
+use crate::ids::{CallId, LogIndex};
+use crate::instance::{Extras, Instance};
+use crate::nested::NestedTable;
+use crate::rollback::Rollback;
+use crate::waiter::ParkedCalls;
+
+/// All of an object, as a value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceImage {
+    /// The encoded state, if the object exists.
+    state: Option<Bytes>,
+    lost: bool,
+    construction: u64,
+    made_at: LogIndex,
+    applied: LogIndex,
+    parked: ParkedCalls,
+    queues: BTreeMap<u16, GuardQueue>,
+    nested: NestedTable,
+    untaken: BTreeMap<CallId, Bytes>,
+}
+
+impl InstanceImage {
+    /// About how many bytes it takes.
+    pub(crate) fn size(&self) -> usize {
+        const PARKED_BYTES: usize = 64;
+        64 + self.state.as_ref().map_or(0, Bytes::len) + self.parked.len() * PARKED_BYTES
+    }
+
+    /// The encoded state, if the object exists.
+    pub fn state(&self) -> Option<&Bytes> {
+        self.state.as_ref()
+    }
+}
+
+impl Instance {
+    /// All of the object, as it is now; `None` if there is nothing to be kept.
+    pub fn to_image(&self) -> Option<InstanceImage> {
+        if self.is_vacant() {
+            return None;
+        }
+        let extras = self.extras.as_deref();
+        let state = self.encoded_state().map(Bytes::from);
+        Some(InstanceImage {
+            // A state that cannot be encoded is lost with its node; nobody may see another one in its place.
+            lost: self.lost || (state.is_none() && self.exists()),
+            state,
+            construction: self.construction,
+            made_at: self.made_at,
+            applied: self.applied,
+            parked: self.parked.clone(),
+            queues: extras.map(|extras| extras.queues.clone()).unwrap_or_default(),
+            nested: extras.map(|extras| extras.nested.clone()).unwrap_or_default(),
+            untaken: extras.map(|extras| extras.untaken.clone()).unwrap_or_default(),
+        })
+    }
+
+    /// Becomes what `image` is of.
+    pub(crate) fn install(&mut self, image: InstanceImage) {
+        let InstanceImage { state, lost, construction, made_at, applied, parked, queues, nested, untaken } = image;
+        let decoded = state.as_deref().map(|bytes| (self.object_type.decode)(bytes));
+        self.lost = lost || matches!(decoded, Some(Err(_)));
+        self.state = decoded.and_then(Result::ok);
+        (self.construction, self.made_at, self.applied, self.parked) = (construction, made_at, applied, parked);
+        self.extras = Some(Box::new(Extras { queues, nested, untaken }));
+        self.rollback = Rollback::default();
+    }
+}

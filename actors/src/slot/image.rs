@@ -1,0 +1,404 @@
+//! How a slot is copied to another node while it goes on: its objects one by one, then its tables.
+//!
+//! The log is shipped from the beginning of the image on. An object is taken as it is behind everything that was on its way
+//! to it then, and says which entry was its last: the copy applies those behind it. The tables are taken last, so that they
+//! know at least what every object has seen.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::following::Following;
+use super::log::LogPlace;
+use super::{Effect, Role, Slot};
+use crate::entry::{NestedCall, Wanted};
+use crate::ids::{CallId, JobId, Lane, LogIndex, NodeId, Owner, SessionId};
+use crate::instance_image::InstanceImage;
+use crate::object::Registry;
+use crate::objects_table::ObjectNumber;
+use crate::peer::{PeerBody, PeerMessage, ShippedError, owned_name};
+use crate::replies::SessionImage;
+
+/// Pieces that may be on their way at a time.
+const WINDOW: usize = 4;
+/// A piece has about this size, and one object at least.
+const PIECE_BYTES: usize = 128 * 1024;
+/// Objects whose images may be awaited at a time.
+const CAPTURED_AT_ONCE: usize = 32;
+/// A piece is sent again if it has not been acknowledged for so long.
+const RESEND_MS: u64 = 300;
+
+/// A part of the image of a slot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Piece {
+    /// The image begins: entries behind this place are shipped beside it.
+    Begin(LogPlace),
+    /// Objects.
+    Objects(Vec<ObjectImage>),
+    /// A part of the reply table.
+    Replies(Vec<(SessionId, SessionImage)>),
+    /// What concerns whom, which nested calls are out, and up to which entry this and the reply table know the log. The last.
+    End {
+        /// The index.
+        index: LogIndex,
+        /// The slot's time.
+        now_ms: u64,
+        /// The objects that each owner's end concerns.
+        owners: Vec<(Owner, Vec<ImageName>)>,
+        /// The nested calls that are out.
+        nested: Vec<NestedImage>,
+    },
+}
+
+/// The name of an object in an image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImageName {
+    job: JobId,
+    type_name: String,
+    key: String,
+}
+
+/// An object in an image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ObjectImage {
+    name: ImageName,
+    instance: InstanceImage,
+}
+
+/// A nested call in an image, and the object that made it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NestedImage {
+    caller: ImageName,
+    lane: Lane,
+    call: CallId,
+    target: ImageName,
+    construction: Option<Wanted>,
+    method: u16,
+    arguments: Bytes,
+    deadline_ms: u64,
+    parent: CallId,
+    chain: Vec<u64>,
+}
+
+/// The image that a primary sends.
+#[derive(Debug)]
+pub(super) struct Sending {
+    pub(super) to: NodeId,
+    image: u64,
+    next_object: ObjectNumber,
+    /// Objects whose images have been asked for and are not there yet.
+    n_awaited: usize,
+    gathered: Vec<ObjectImage>,
+    gathered_bytes: usize,
+    /// Pieces that are there to be sent, or have not been acknowledged, by number.
+    pieces: VecDeque<(u32, Piece)>,
+    /// How many of them have been sent.
+    n_sent: usize,
+    next_number: u32,
+    ended: bool,
+    waiting_since_ms: u64,
+    /// Whether the copy is complete, and counts in all but the view.
+    counted_in: bool,
+}
+
+impl Sending {
+    fn push(&mut self, piece: Piece) {
+        self.pieces.push_back((self.next_number, piece));
+        self.next_number += 1;
+    }
+
+    fn close_piece(&mut self) {
+        if !self.gathered.is_empty() {
+            let objects = std::mem::take(&mut self.gathered);
+            self.gathered_bytes = 0;
+            self.push(Piece::Objects(objects));
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.counted_in
+    }
+}
+
+/// The image that a joining copy is made of.
+#[derive(Debug, Default)]
+pub(super) struct Installing {
+    image: u64,
+    next_number: u32,
+}
+
+impl Slot {
+    /// Begins to make a copy on `to`, unless that is under way.
+    pub(super) fn begin_image(&mut self, to: NodeId, out: &mut Vec<Effect>) {
+        let (from, epoch) = (self.log.place_at_most(self.committed), self.epoch);
+        let Role::Primary(leading) = &mut self.role else { return };
+        if leading.sending.as_ref().is_some_and(|sending| sending.to == to) {
+            return;
+        }
+        leading.n_images = leading.n_images.wrapping_add(1);
+        let mut sending = Sending {
+            to,
+            // No other primary of the slot has this epoch, so none counts alike.
+            image: epoch.0 << 16 | u64::from(leading.n_images),
+            next_object: 0,
+            n_awaited: 0,
+            gathered: Vec::new(),
+            gathered_bytes: 0,
+            pieces: VecDeque::new(),
+            n_sent: 0,
+            next_number: 0,
+            ended: false,
+            waiting_since_ms: self.now_ms,
+            counted_in: false,
+        };
+        sending.push(Piece::Begin(from));
+        leading.sending = Some(sending);
+        self.follow(to, from);
+        self.pump_image(out);
+    }
+
+    /// The image of an object is there; `None` if there is no such object any more.
+    pub fn handle_image(&mut self, object: ObjectNumber, image: Option<InstanceImage>, out: &mut Vec<Effect>) {
+        let name = self.image_name(object);
+        let Role::Primary(leading) = &mut self.role else { return };
+        let Some(sending) = &mut leading.sending else { return };
+        sending.n_awaited = sending.n_awaited.saturating_sub(1);
+        if let (Some(name), Some(instance)) = (name, image) {
+            sending.gathered_bytes += instance.size() + name.key.len();
+            sending.gathered.push(ObjectImage { name, instance });
+        }
+        if sending.gathered_bytes >= PIECE_BYTES {
+            sending.close_piece();
+        }
+        self.pump_image(out);
+    }
+
+    /// Sends what may be sent of the image, and asks for more of it.
+    fn pump_image(&mut self, out: &mut Vec<Effect>) {
+        let (slot, epoch) = (self.id, self.epoch);
+        loop {
+            let Role::Primary(leading) = &mut self.role else { return };
+            let Some(sending) = &mut leading.sending else { return };
+            while sending.n_sent < sending.pieces.len().min(WINDOW) {
+                let (number, piece) = sending.pieces[sending.n_sent].clone();
+                sending.n_sent += 1;
+                let body = PeerBody::Image { image: sending.image, number, piece };
+                out.push(Effect::Send { to: sending.to, message: PeerMessage { slot, epoch, body } });
+            }
+            if sending.pieces.len() >= WINDOW || sending.n_awaited > 0 || sending.ended {
+                return;
+            }
+            let next: Vec<ObjectNumber> = self
+                .objects
+                .iter_from(sending.next_object)
+                .map(|(object, _)| object)
+                .take(CAPTURED_AT_ONCE)
+                .collect();
+            let Some(&last) = next.last() else {
+                self.end_image();
+                continue;
+            };
+            sending.next_object = last + 1;
+            sending.n_awaited = next.len();
+            out.extend(next.into_iter().map(|object| Effect::Image { object }));
+        }
+    }
+
+    /// All objects are in: the tables are next, as they are now.
+    fn end_image(&mut self) {
+        let mut pieces: Vec<Piece> = Vec::new();
+        let (mut part, mut bytes) = (Vec::new(), 0);
+        for (session, image) in self.replies.images() {
+            bytes += image.size();
+            part.push((session, image));
+            if bytes >= PIECE_BYTES {
+                pieces.push(Piece::Replies(std::mem::take(&mut part)));
+                bytes = 0;
+            }
+        }
+        pieces.push(Piece::Replies(part));
+        let owners = self.owners.iter();
+        let owners = owners
+            .map(|(&owner, objects)| (owner, objects.iter().filter_map(|&object| self.image_name(object)).collect()));
+        let (owners, nested) = (owners.collect(), self.nested_images());
+        pieces.push(Piece::End { index: self.log.last().index, now_ms: self.now_ms, owners, nested });
+        let Role::Primary(leading) = &mut self.role else { return };
+        let Some(sending) = &mut leading.sending else { return };
+        sending.close_piece();
+        for piece in pieces {
+            sending.push(piece);
+        }
+        sending.ended = true;
+    }
+
+    fn nested_images(&self) -> Vec<NestedImage> {
+        let image = |(&(object, lane), call): (&(ObjectNumber, Lane), &NestedCall)| {
+            let caller = self.image_name(object)?;
+            let (type_name, key) = (call.object_type.name.to_owned(), call.key.clone());
+            Some(NestedImage {
+                target: ImageName { job: caller.job, type_name, key },
+                caller,
+                lane,
+                call: call.call,
+                construction: call.construction.as_deref().map(|made| Wanted::Arguments(made.clone())),
+                method: call.method,
+                arguments: call.arguments.clone(),
+                deadline_ms: call.deadline_ms,
+                parent: call.parent,
+                chain: call.chain.clone(),
+            })
+        };
+        self.nested.iter().filter_map(image).collect()
+    }
+
+    fn image_name(&self, object: ObjectNumber) -> Option<ImageName> {
+        let entry = self.objects.get(object)?;
+        let (type_name, key) = (entry.object_type().name.to_owned(), entry.key().to_owned());
+        Some(ImageName { job: entry.job(), type_name, key })
+    }
+
+    /// The joining copy has a piece, and all before it.
+    pub(super) fn handle_copied(&mut self, from: NodeId, image: u64, number: u32, out: &mut Vec<Effect>) {
+        let now_ms = self.now_ms;
+        let Role::Primary(leading) = &mut self.role else { return };
+        let Some(sending) = leading.sending.as_mut().filter(|sending| sending.to == from && sending.image == image)
+        else {
+            return;
+        };
+        while sending.pieces.front().is_some_and(|piece| piece.0 <= number) && sending.n_sent > 0 {
+            sending.pieces.pop_front();
+            sending.n_sent -= 1;
+            sending.waiting_since_ms = now_ms;
+        }
+        self.pump_image(out);
+        self.finish_image(out);
+    }
+
+    /// Once the image is complete and the copy holds all that is committed, it counts, and the view is asked to say so.
+    pub(super) fn finish_image(&mut self, out: &mut Vec<Effect>) {
+        let committed = self.committed;
+        let Role::Primary(leading) = &mut self.role else { return };
+        let Some(sending) = &mut leading.sending else { return };
+        let to = sending.to;
+        let holds = leading.followers.iter().any(|follower| follower.node == to && follower.acked >= committed);
+        if !sending.ended || !sending.pieces.is_empty() || sending.counted_in || !holds {
+            return;
+        }
+        sending.counted_in = true;
+        self.count_in(to);
+        self.advance(out);
+    }
+
+    /// Sends again what may have been lost of the image.
+    pub(crate) fn resend_image(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
+        let Role::Primary(leading) = &mut self.role else { return };
+        let Some(sending) = &mut leading.sending else { return };
+        if now_ms.saturating_sub(sending.waiting_since_ms) >= RESEND_MS && sending.n_sent > 0 {
+            (sending.n_sent, sending.waiting_since_ms) = (0, now_ms);
+            self.pump_image(out);
+        }
+    }
+
+    /// A piece of the image has come, of which this copy is made.
+    pub(super) fn install(
+        &mut self,
+        from: NodeId,
+        image: u64,
+        (number, piece): (u32, Piece),
+        registry: &Registry,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), ShippedError> {
+        let Role::Backup(following) = &mut self.role else { return Ok(()) };
+        let Some(installing) = &mut following.installing else {
+            // It is complete; the word of it was lost.
+            self.answer(from, PeerBody::Copied { image, number }, out);
+            return Ok(());
+        };
+        let begins = matches!(piece, Piece::Begin(_)) && installing.image != image;
+        if begins {
+            *installing = Installing { image, next_number: 0 };
+        }
+        if installing.image != image || number > installing.next_number {
+            return Ok(());
+        }
+        if number == installing.next_number {
+            installing.next_number += 1;
+            self.install_piece(piece, registry, out)?;
+        }
+        self.answer(from, PeerBody::Copied { image, number }, out);
+        Ok(())
+    }
+
+    fn install_piece(
+        &mut self,
+        piece: Piece,
+        registry: &Registry,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), ShippedError> {
+        match piece {
+            Piece::Begin(from) => {
+                let following = Following { installing: self.take_installing(), in_image: LogIndex(0) };
+                let fresh = Self::with_role(self.id, self.epoch, self.limits, from, Role::Backup(following));
+                *self = fresh;
+            }
+            Piece::Objects(objects) => {
+                for ObjectImage { name, instance } in objects {
+                    let object = self.object_named(&name, registry)?;
+                    if let Some(entry) = self.objects.get(object) {
+                        entry.instance().borrow_mut().install(instance);
+                    }
+                    self.objects.note_applied(object, 0, LogIndex(0));
+                }
+            }
+            Piece::Replies(sessions) => self.replies.install(sessions),
+            Piece::End { index, now_ms, owners, nested } => {
+                for (owner, names) in owners {
+                    let objects: Result<_, _> = names.iter().map(|name| self.object_named(name, registry)).collect();
+                    self.owners.insert(owner, objects?);
+                }
+                for image in nested {
+                    self.install_nested(image, registry)?;
+                }
+                self.now_ms = self.now_ms.max(now_ms);
+                self.role = Role::Backup(Following { installing: None, in_image: index });
+                self.hand_out(out);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_installing(&mut self) -> Option<Installing> {
+        match &mut self.role {
+            Role::Backup(following) => following.installing.take(),
+            Role::Primary(_) => None,
+        }
+    }
+
+    fn install_nested(&mut self, image: NestedImage, registry: &Registry) -> Result<(), ShippedError> {
+        let object = self.object_named(&image.caller, registry)?;
+        let construction = image.construction.and_then(|wanted| match wanted {
+            Wanted::Arguments(made) => Some(made.into()),
+            Wanted::Anything | Wanted::Hash(_) => None,
+        });
+        let target = owned_name(image.target.job, &image.target.type_name, &image.target.key, registry)?;
+        let call = NestedCall {
+            call: image.call,
+            object_type: target.object_type,
+            key: target.key,
+            construction,
+            method: image.method,
+            arguments: image.arguments,
+            deadline_ms: image.deadline_ms,
+            parent: image.parent,
+            chain: image.chain,
+        };
+        self.nested.insert((object, image.lane), call);
+        Ok(())
+    }
+
+    fn object_named(&mut self, name: &ImageName, registry: &Registry) -> Result<ObjectNumber, ShippedError> {
+        let owned = owned_name(name.job, &name.type_name, &name.key, registry)?;
+        Ok(self.objects.find_or_add(owned.name()))
+    }
+}

@@ -1,0 +1,363 @@
+//! A copy that orders: what it ships to the others, and when an entry is committed.
+
+use bytes::Bytes;
+
+use super::image::Sending;
+use super::log::LogPlace;
+use super::{Effect, Role, Slot};
+use crate::arrival::Now;
+use crate::error::Refusal;
+use crate::ids::{Epoch, LogIndex, NodeId, Owner, SessionId};
+use crate::peer::{PeerBody, PeerMessage, ship};
+use crate::view::{Placement, ViewCommand};
+
+/// Entries are shipped again if they have not been acknowledged for so long.
+const RESEND_MS: u64 = 300;
+/// A change of the view is asked for again if it has not come for so long.
+const PROPOSE_AGAIN_MS: u64 = 300;
+/// The most bytes of entries in one message, about.
+const APPEND_BYTES_MAX: usize = 512 * 1024;
+/// The most entries that may be ordered and not yet held by every copy that counts; beyond it calls are refused.
+const UNCOMMITTED_MAX: usize = 100_000;
+
+/// What the copy that orders knows of the others.
+#[derive(Debug)]
+pub(super) struct Leading {
+    serving: Serving,
+    /// The epoch in which it began to order: an earlier acknowledgement says nothing of its log.
+    since: Epoch,
+    pub(super) followers: Vec<Follower>,
+    /// The image that is being sent to the copy that joins.
+    pub(super) sending: Option<Sending>,
+    pub(super) n_images: u16,
+    /// When the view was last asked to be changed.
+    proposed_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Serving {
+    /// The others may not hold the log yet.
+    TakingOver,
+    Yes,
+    /// Another one is to go on: nothing more is ordered.
+    Sealed(NodeId),
+}
+
+/// Another copy, as the one that orders sees it.
+#[derive(Debug)]
+pub(super) struct Follower {
+    pub(super) node: NodeId,
+    /// Whether an entry is committed only when this copy holds it.
+    pub(super) counts: bool,
+    /// Where what was shipped last ends.
+    sent: LogPlace,
+    /// How far its log is known to be equal.
+    pub(super) acked: LogIndex,
+    /// How far it knows the log to be committed; `None` if it has been told nothing yet.
+    told: Option<LogIndex>,
+    /// Since when something that was shipped has not been acknowledged.
+    waiting_since_ms: Option<u64>,
+}
+
+impl Follower {
+    fn new(node: NodeId, counts: bool, from: LogPlace) -> Self {
+        Self { node, counts, sent: from, acked: LogIndex(0), told: None, waiting_since_ms: None }
+    }
+}
+
+impl Leading {
+    pub(super) fn alone(epoch: Epoch) -> Self {
+        let followers = Vec::new();
+        Self { serving: Serving::Yes, since: epoch, followers, sending: None, n_images: 0, proposed_ms: 0 }
+    }
+
+    fn follower(&mut self, node: NodeId) -> Option<&mut Follower> {
+        self.followers.iter_mut().find(|follower| follower.node == node)
+    }
+}
+
+impl Slot {
+    /// Whether this copy orders calls.
+    pub fn is_primary(&self) -> bool {
+        matches!(self.role, Role::Primary(_))
+    }
+
+    /// Whether the copy takes calls now; if not, nothing was applied and the caller may try again.
+    pub(super) fn check_serving(&self) -> Result<(), Refusal> {
+        let Role::Primary(leading) = &self.role else { return Err(Refusal::WrongPlace) };
+        match leading.serving {
+            Serving::Yes => Ok(()),
+            Serving::TakingOver => Err(Refusal::Unavailable("the slot is being taken over".to_owned())),
+            Serving::Sealed(_) => Err(Refusal::Unavailable("the slot is moving to another node".to_owned())),
+        }
+    }
+
+    /// Whether so much waits for the other copies that new calls are refused; whatever sets others free still comes through.
+    pub(super) fn check_log(&self) -> Result<(), Refusal> {
+        if self.log.len() < UNCOMMITTED_MAX {
+            return Ok(());
+        }
+        Err(Refusal::Overloaded { what: "the slot's log".to_owned(), count: UNCOMMITTED_MAX as u64 })
+    }
+
+    /// Whether nobody else holds a copy that counts: then a lease is all that says that nobody else serves.
+    pub(super) fn is_alone(&self) -> bool {
+        matches!(&self.role, Role::Primary(leading) if !leading.followers.iter().any(|follower| follower.counts))
+    }
+
+    /// A view says what this copy, which orders or is about to, is part of.
+    pub(crate) fn lead(&mut self, placement: &Placement, me: NodeId, out: &mut Vec<Effect>) {
+        let epoch_before = std::mem::replace(&mut self.epoch, placement.epoch);
+        let others = placement.in_sync.iter().copied().filter(|&node| node != me);
+        if let Role::Primary(leading) = &mut self.role {
+            // Whoever was counted in counts until a view says that it is not to be a copy.
+            let stays = |node: &NodeId| placement.in_sync.contains(node) || placement.joining == Some(*node);
+            leading.followers.retain(|follower| stays(&follower.node));
+            for node in others {
+                match leading.follower(node) {
+                    Some(follower) => follower.counts = true,
+                    None => leading.followers.push(Follower::new(node, true, self.log.base())),
+                }
+            }
+            if leading.sending.as_ref().is_some_and(|sending| placement.joining != Some(sending.to)) {
+                leading.sending = None;
+            }
+            if epoch_before != placement.epoch {
+                leading.proposed_ms = 0;
+                if matches!(leading.serving, Serving::Sealed(_)) {
+                    // The hand-over was asked for in an epoch that is over, so it will not be.
+                    leading.serving = Serving::Yes;
+                }
+            }
+        } else {
+            let from = self.log.place_at_most(self.committed);
+            let mut leading = Leading { serving: Serving::TakingOver, ..Leading::alone(placement.epoch) };
+            leading.followers = others.map(|node| Follower::new(node, true, from)).collect();
+            self.role = Role::Primary(leading);
+            self.take_over_log();
+        }
+        if let Some(node) = placement.joining {
+            self.begin_image(node, out);
+        }
+        self.advance(out);
+        self.ship(out, None);
+    }
+
+    /// What the copy holds and does not know to be committed is its own now: the calls in it are running.
+    fn take_over_log(&mut self) {
+        let mut tail: Vec<_> = self.log.unhanded_mut().map(|logged| logged.clone()).collect();
+        for logged in &mut tail {
+            self.now_ms = self.now_ms.max(logged.stamp.now_ms);
+            self.resolve(logged);
+            self.note_ordered(logged);
+        }
+        for (logged, resolved) in self.log.unhanded_mut().zip(tail) {
+            *logged = resolved;
+        }
+    }
+
+    /// Commits what every copy that counts holds.
+    pub(super) fn advance(&mut self, out: &mut Vec<Effect>) {
+        let Role::Primary(leading) = &self.role else { return };
+        let last = self.log.last().index;
+        let counting = leading.followers.iter().filter(|follower| follower.counts);
+        let held = counting.map(|follower| follower.acked).min().map_or(last, |acked| acked.min(last));
+        if held > self.committed {
+            self.committed = held;
+            self.hand_out(out);
+        }
+        if leading_is_new(&self.role) && self.committed == last {
+            self.begin_serving(out);
+        }
+    }
+
+    /// Every copy holds what this one holds: it takes calls from now on.
+    fn begin_serving(&mut self, out: &mut Vec<Effect>) {
+        if let Role::Primary(leading) = &mut self.role {
+            leading.serving = Serving::Yes;
+        }
+        self.timers.clear();
+        for (object, entry) in self.objects.iter() {
+            for (&waiter, parked) in entry.instance().borrow().parked() {
+                self.timers.extend(parked.deadline_ms.map(|at| (at, object, waiter, parked.call)));
+            }
+        }
+        let of_owners = self.owners.keys().filter_map(|owner| match owner {
+            Owner::Session(session) => Some(*session),
+            Owner::Thread(..) => None,
+        });
+        let mut sessions: Vec<SessionId> = of_owners.chain(self.replies.sessions()).collect();
+        sessions.retain(|session| !session.is_object());
+        sessions.sort_unstable();
+        sessions.dedup();
+        out.push(Effect::Serving { sessions });
+        for (&(object, _), call) in &self.nested {
+            if let Some(entry) = self.objects.get(object) {
+                out.push(Effect::Nested { object, job: entry.job(), call: call.clone() });
+            }
+        }
+    }
+
+    /// Sends each other copy what it has not been sent. Call it after each batch, and now and then with the time.
+    pub fn ship(&mut self, out: &mut Vec<Effect>, now: Option<Now>) {
+        let Role::Primary(leading) = &mut self.role else { return };
+        for follower in &mut leading.followers {
+            if let (Some(now), Some(since)) = (now, follower.waiting_since_ms)
+                && now.ms.saturating_sub(since) >= RESEND_MS
+            {
+                follower.sent = self.log.place_at_most(follower.acked);
+                follower.told = None;
+                follower.waiting_since_ms = Some(now.ms);
+            }
+            let mut told_anything = false;
+            loop {
+                let prev = follower.sent;
+                let (mut entries, mut count, mut last) = (Vec::new(), 0, prev);
+                for logged in self.log.after(prev.index) {
+                    let named = |number| self.objects.get(number).map(|entry| entry.name());
+                    entries = ship(logged, named, entries).unwrap_or_else(|unchanged| unchanged);
+                    (count, last) = (count + 1, logged.place());
+                    if entries.len() >= APPEND_BYTES_MAX {
+                        break;
+                    }
+                }
+                // That something is committed is told with the next entries, or a little later.
+                let is_behind = follower.told.is_some_and(|told| told < self.committed);
+                let news = !told_anything && (follower.told.is_none() || (is_behind && now.is_some()));
+                if count == 0 && !news {
+                    break;
+                }
+                let committed = self.committed;
+                (follower.sent, follower.told, told_anything) = (last, Some(committed), true);
+                let body = PeerBody::Append { prev, committed, count, entries: Bytes::from(entries) };
+                let message = PeerMessage { slot: self.id, epoch: self.epoch, body };
+                out.push(Effect::Send { to: follower.node, message });
+            }
+            let is_behind = follower.acked < follower.sent.index;
+            follower.waiting_since_ms = match (is_behind, now) {
+                (false, _) => None,
+                (true, None) => follower.waiting_since_ms,
+                (true, Some(now)) => follower.waiting_since_ms.or(Some(now.ms)),
+            };
+        }
+    }
+
+    /// A backup holds the log up to `index`.
+    pub(super) fn handle_held(&mut self, from: NodeId, epoch: Epoch, index: LogIndex, out: &mut Vec<Effect>) {
+        let last = self.log.last().index;
+        let Role::Primary(leading) = &mut self.role else { return };
+        if epoch < leading.since {
+            return;
+        }
+        let Some(follower) = leading.follower(from) else { return };
+        if index > follower.acked {
+            follower.acked = index.min(last);
+            follower.waiting_since_ms = None;
+        }
+        self.advance(out);
+        self.log.trim(self.keep_after());
+        self.finish_image(out);
+    }
+
+    /// A backup does not have what the last entries were to follow.
+    pub(super) fn handle_lacking(&mut self, from: NodeId, epoch: Epoch, index: LogIndex, out: &mut Vec<Effect>) {
+        let base = self.log.base();
+        let Role::Primary(leading) = &mut self.role else { return };
+        if epoch < leading.since || index < base.index {
+            return;
+        }
+        let place = self.log.place_at_most(index);
+        if let Some(follower) = leading.follower(from) {
+            follower.sent = place;
+        }
+        self.ship(out, None);
+    }
+
+    /// A connection to the node is there, or there again: what was on its way may be lost.
+    pub fn handle_reconnected(&mut self, node: NodeId, out: &mut Vec<Effect>) {
+        let Role::Primary(leading) = &mut self.role else { return };
+        if let Some(follower) = leading.followers.iter_mut().find(|follower| follower.node == node) {
+            follower.sent = self.log.place_at_most(follower.acked.max(self.log.base().index));
+            follower.told = None;
+        }
+        self.ship(out, None);
+    }
+
+    /// The backups that have held nothing more of what they were sent, since that time or earlier.
+    pub(crate) fn silent_since(&self, at_ms: u64) -> impl Iterator<Item = NodeId> {
+        let leading = match &self.role {
+            Role::Primary(leading) => leading.followers.as_slice(),
+            Role::Backup(_) => &[],
+        };
+        let silent = move |follower: &&Follower| follower.waiting_since_ms.is_some_and(|since| since <= at_ms);
+        leading.iter().filter(silent).map(|follower| follower.node)
+    }
+
+    /// Entries up to here need not be kept for anybody.
+    pub(super) fn keep_after(&self) -> LogIndex {
+        match &self.role {
+            Role::Primary(leading) => {
+                leading.followers.iter().map(|follower| follower.acked).min().unwrap_or(LogIndex(u64::MAX))
+            }
+            Role::Backup(_) => LogIndex(u64::MAX),
+        }
+    }
+
+    /// Another copy, which counts, is to order from now on: what is under way is finished, and nothing more is taken.
+    pub(crate) fn seal(&mut self, to: NodeId) {
+        if let Role::Primary(leading) = &mut self.role
+            && leading.serving == Serving::Yes
+            && leading.followers.iter().any(|follower| follower.node == to && follower.counts)
+        {
+            leading.serving = Serving::Sealed(to);
+        }
+    }
+
+    /// Asks for the changes of the view that this copy waits for.
+    pub(crate) fn propose(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let (slot, epoch, last) = (self.id, self.epoch, self.log.last().index);
+        let Role::Primary(leading) = &mut self.role else { return };
+        if now.ms.saturating_sub(leading.proposed_ms) < PROPOSE_AGAIN_MS {
+            return;
+        }
+        let command = match (leading.serving, &leading.sending) {
+            (Serving::Sealed(to), _) if self.committed == last => ViewCommand::HandOver(vec![(slot, epoch, to)]),
+            (Serving::Yes, Some(sending)) if sending.is_done() => {
+                ViewCommand::CopiesDone(vec![(slot, epoch, sending.to)])
+            }
+            _ => return,
+        };
+        leading.proposed_ms = now.ms;
+        out.push(Effect::Propose(command));
+    }
+
+    /// The copy orders no more: whoever waits for an answer asks the one that does.
+    pub(crate) fn dismiss_callers(&mut self, out: &mut Vec<Effect>) {
+        if self.is_primary() {
+            for call in self.replies.running() {
+                out.push(Effect::Reply { call, answer: super::moved() });
+            }
+        }
+    }
+
+    /// Lets a copy that joins count, before the view says so: from here on nothing is committed that it does not hold.
+    pub(super) fn count_in(&mut self, node: NodeId) {
+        if let Role::Primary(leading) = &mut self.role
+            && let Some(follower) = leading.follower(node)
+        {
+            follower.counts = true;
+        }
+    }
+
+    /// Begins to ship the log to a copy that joins.
+    pub(super) fn follow(&mut self, node: NodeId, from: LogPlace) {
+        if let Role::Primary(leading) = &mut self.role {
+            leading.followers.retain(|follower| follower.node != node);
+            leading.followers.push(Follower::new(node, false, from));
+        }
+    }
+}
+
+fn leading_is_new(role: &Role) -> bool {
+    matches!(role, Role::Primary(leading) if leading.serving == Serving::TakingOver)
+}
