@@ -16,6 +16,7 @@ pub mod expand;
 mod grants;
 mod guards;
 mod handle;
+mod host;
 mod ids;
 mod instance;
 mod instance_image;
@@ -45,6 +46,7 @@ pub use entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wante
 pub use error::{Erased, Error, Fault, MethodError, Refusal, ReplyBody};
 pub use grants::{Grant, Grants, NotHeld, WaitQueue};
 pub use handle::RawHandle;
+pub use host::{Host, Patience, Share};
 pub use ids::*;
 pub use instance::{Instance, NESTED_TIMEOUT_MS};
 pub use instance_image::InstanceImage;

@@ -81,6 +81,8 @@ pub enum Effect {
     },
     /// Ask for a change of the view.
     Propose(ViewCommand),
+    /// This copy is here no more: its objects' actors end.
+    Dropped,
 }
 
 /// One copy of a slot.

@@ -57,11 +57,13 @@ pub(super) struct Follower {
     told: Option<LogIndex>,
     /// Since when something that was shipped has not been acknowledged.
     waiting_since_ms: Option<u64>,
+    /// When it was last sent something again.
+    resent_ms: u64,
 }
 
 impl Follower {
     fn new(node: NodeId, counts: bool, from: LogPlace) -> Self {
-        Self { node, counts, sent: from, acked: LogIndex(0), told: None, waiting_since_ms: None }
+        Self { node, counts, sent: from, acked: LogIndex(0), told: None, waiting_since_ms: None, resent_ms: 0 }
     }
 }
 
@@ -203,11 +205,11 @@ impl Slot {
         let Role::Primary(leading) = &mut self.role else { return };
         for follower in &mut leading.followers {
             if let (Some(now), Some(since)) = (now, follower.waiting_since_ms)
-                && now.ms.saturating_sub(since) >= RESEND_MS
+                && now.ms.saturating_sub(since.max(follower.resent_ms)) >= RESEND_MS
             {
                 follower.sent = self.log.place_at_most(follower.acked);
                 follower.told = None;
-                follower.waiting_since_ms = Some(now.ms);
+                follower.resent_ms = now.ms;
             }
             let mut told_anything = false;
             loop {
@@ -283,14 +285,20 @@ impl Slot {
         self.ship(out, None);
     }
 
-    /// The backups that have held nothing more of what they were sent, since that time or earlier.
-    pub(crate) fn silent_since(&self, at_ms: u64) -> impl Iterator<Item = NodeId> {
+    /// Whether there are other copies, or one that is being made.
+    pub(crate) fn has_followers(&self) -> bool {
+        matches!(&self.role, Role::Primary(leading) if !leading.followers.is_empty())
+    }
+
+    /// The other copies that have acknowledged nothing more of what they were sent, since that time or earlier, and whether
+    /// they count.
+    pub(crate) fn silent_since(&self, at_ms: u64) -> impl Iterator<Item = (NodeId, bool)> {
         let leading = match &self.role {
             Role::Primary(leading) => leading.followers.as_slice(),
             Role::Backup(_) => &[],
         };
         let silent = move |follower: &&Follower| follower.waiting_since_ms.is_some_and(|since| since <= at_ms);
-        leading.iter().filter(silent).map(|follower| follower.node)
+        leading.iter().filter(silent).map(|follower| (follower.node, follower.counts))
     }
 
     /// Entries up to here need not be kept for anybody.

@@ -1,0 +1,198 @@
+//! The slots of one shard of a node: which copies it has, as the view says, and what they do by the clock.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::arrival::{Limits, Now};
+use crate::ids::{Epoch, NodeId, ShardId, SlotId};
+use crate::object::Registry;
+use crate::peer::{PeerMessage, ShippedError};
+use crate::slot::{Effect, Slot};
+use crate::table::shard_of;
+use crate::view::{Placement, View, ViewCommand};
+
+/// How patient copies are with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// A backup that has acknowledged nothing of what it was sent for so long is dropped. Longer than it takes to find out
+    /// that a node is dead, since that costs no copy of a node that lives.
+    pub backup_ms: u64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { backup_ms: 2_000 }
+    }
+}
+
+/// Which slots a shard has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The shard.
+    pub shard: ShardId,
+    /// How many the node has.
+    pub n_shards: u16,
+}
+
+/// The copies of slots that one shard of a node has.
+#[derive(Debug)]
+pub struct Host {
+    me: NodeId,
+    share: Share,
+    limits: Limits,
+    patience: Patience,
+    view: Arc<View>,
+    slots: Vec<Option<Slot>>,
+    /// When a change of the view was last asked for, to be patient.
+    dropped_ms: u64,
+}
+
+impl Host {
+    /// A host without slots.
+    pub fn new(me: NodeId, share: Share, limits: Limits, patience: Patience) -> Self {
+        let view = Arc::new(View::default());
+        Self { me, share, limits, patience, view, slots: Vec::new(), dropped_ms: 0 }
+    }
+
+    /// The view that was installed last.
+    pub fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    /// The copies, by slot.
+    pub fn slots(&self) -> &[Option<Slot>] {
+        &self.slots
+    }
+
+    /// The copies, by slot.
+    pub fn slots_mut(&mut self) -> &mut [Option<Slot>] {
+        &mut self.slots
+    }
+
+    /// The copy of a slot, if there is one here.
+    pub fn slot(&self, slot: SlotId) -> Option<&Slot> {
+        self.slots.get(usize::from(slot.0))?.as_ref()
+    }
+
+    /// The copy of a slot, if there is one here.
+    pub fn slot_mut(&mut self, slot: SlotId) -> Option<&mut Slot> {
+        self.slots.get_mut(usize::from(slot.0))?.as_mut()
+    }
+
+    /// Takes a newer view: copies begin, order, follow or go, as it says.
+    pub fn install(&mut self, view: Arc<View>, now: Now, out: &mut Vec<(SlotId, Effect)>) {
+        if view.version <= self.view.version && view.cluster == self.view.cluster {
+            return;
+        }
+        self.slots.resize_with(view.slots.len(), || None);
+        let mut effects = Vec::new();
+        for (id, placement) in view.iter() {
+            if shard_of(id, usize::from(self.share.n_shards)) != self.share.shard {
+                continue;
+            }
+            self.place(id, placement, now, &mut effects);
+            out.extend(effects.drain(..).map(|effect| (id, effect)));
+        }
+        self.view = view;
+    }
+
+    fn place(&mut self, id: SlotId, placement: &Placement, now: Now, out: &mut Vec<Effect>) {
+        let (me, limits) = (self.me, self.limits);
+        let Some(copy) = self.slots.get_mut(usize::from(id.0)) else { return };
+        let counts = placement.in_sync.contains(&me);
+        match copy {
+            None if placement.primary == Some(me) && placement.in_sync == [me] => {
+                // Nobody else has it, and this node never had: the slot begins.
+                let mut slot = Slot::new(id, placement.epoch, limits, now);
+                slot.lead(placement, me, out);
+                *copy = Some(slot);
+            }
+            None if placement.joining == Some(me) => *copy = Some(Slot::joining(id, placement.epoch, limits)),
+            None => {}
+            Some(slot) if placement.primary == Some(me) => slot.lead(placement, me, out),
+            Some(slot) if counts || placement.joining == Some(me) => slot.follow_in(placement.epoch, out),
+            Some(slot) => {
+                slot.dismiss_callers(out);
+                *copy = None;
+                out.push(Effect::Dropped);
+            }
+        }
+    }
+
+    /// Another node's copy says something.
+    ///
+    /// # Errors
+    /// When what it ships cannot be taken by this program.
+    pub fn handle_peer(
+        &mut self,
+        from: NodeId,
+        message: PeerMessage,
+        registry: &Registry,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), ShippedError> {
+        match self.slot_mut(message.slot) {
+            Some(slot) => slot.handle_peer(from, message, registry, out),
+            // The view that brings the slot here is on its way, or this node has it no more.
+            None => Ok(()),
+        }
+    }
+
+    /// Ships what has been ordered. Call it after each batch, for the slots that it touched.
+    pub fn ship(&mut self, slot: SlotId, out: &mut Vec<Effect>) {
+        if let Some(slot) = self.slot_mut(slot) {
+            slot.ship(out, None);
+        }
+    }
+
+    /// A connection to a node is there, or there again.
+    pub fn handle_reconnected(&mut self, node: NodeId, out: &mut Vec<(SlotId, Effect)>) {
+        let mut effects = Vec::new();
+        for slot in self.slots.iter_mut().flatten() {
+            slot.handle_reconnected(node, &mut effects);
+            out.extend(effects.drain(..).map(|effect| (slot.id(), effect)));
+        }
+    }
+
+    /// Time passes: deadlines, what has to be sent again, changes of the view that are waited for, backups that are silent.
+    ///
+    /// `wanted` says to which node a slot's primary should hand over.
+    pub fn tick(
+        &mut self,
+        now: Now,
+        wanted: impl Fn(SlotId, &Placement) -> Option<NodeId>,
+        out: &mut Vec<(SlotId, Effect)>,
+    ) {
+        let mut silent: BTreeMap<bool, Vec<(SlotId, Epoch, NodeId)>> = BTreeMap::new();
+        let silent_since = now.ms.saturating_sub(self.patience.backup_ms);
+        let view = Arc::clone(&self.view);
+        let mut effects = Vec::new();
+        for slot in self.slots.iter_mut().flatten() {
+            let id = slot.id();
+            if slot.next_deadline_ms().is_some_and(|deadline_ms| deadline_ms <= now.ms) {
+                slot.handle_tick(now, &mut effects);
+            }
+            if slot.has_followers() {
+                slot.ship(&mut effects, Some(now));
+                slot.resend_image(now.ms, &mut effects);
+                if let Some(to) = view.placement(id).and_then(|placement| wanted(id, placement)) {
+                    slot.seal(to);
+                }
+                slot.propose(now, &mut effects);
+                let epoch = slot.epoch();
+                for (node, counts) in slot.silent_since(silent_since) {
+                    silent.entry(counts).or_default().push((id, epoch, node));
+                }
+            }
+            out.extend(effects.drain(..).map(|effect| (id, effect)));
+        }
+        if silent.is_empty() || now.ms.saturating_sub(self.dropped_ms) < self.patience.backup_ms / 4 {
+            return;
+        }
+        self.dropped_ms = now.ms;
+        for (counts, copies) in silent {
+            let at = copies.first().map_or(SlotId(0), |copy| copy.0);
+            let command = if counts { ViewCommand::DropCopies(copies) } else { ViewCommand::CopiesFailed(copies) };
+            out.push((at, Effect::Propose(command)));
+        }
+    }
+}

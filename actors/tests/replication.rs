@@ -1,0 +1,160 @@
+//! Copies of a slot: what is acknowledged survives, and every copy comes to the same.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod cluster;
+
+use cluster::{Cluster, made_with};
+use greenroom_actors::objects::{Barrier, Counter};
+use greenroom_actors::{CallId, Fault, Lane, Refusal, Sequence, SessionId, Wanted};
+
+type Waited = Result<greenroom_actors::objects::BarrierWaitResult, greenroom_actors::objects::Aborted>;
+
+fn call(lane: u32, sequence: u64) -> CallId {
+    CallId { session: SessionId(5), lane: Lane(lane), sequence: Sequence(sequence) }
+}
+
+#[test]
+fn nothing_is_answered_before_every_copy_that_counts_has_it() {
+    let mut cluster = Cluster::new(3, 3);
+    let add = cluster.send::<Counter>(1, "hits", "add", &(5_i64,));
+    assert!(cluster.answer(add).is_none(), "no other copy has it");
+    cluster.deliver();
+    cluster.deliver();
+    cluster.deliver();
+    assert!(cluster.answer(add).is_none(), "one copy has not said that it has it");
+    cluster.deliver_all();
+    assert_eq!(cluster.value::<i64>(add), 5);
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_its_primary_has_died() {
+    let mut cluster = Cluster::new(3, 2);
+    for n in 1..=20 {
+        let add = cluster.send::<Counter>(1, "hits", "add", &(1_i64,));
+        cluster.deliver_all();
+        assert_eq!(cluster.value::<i64>(add), n);
+    }
+    let dead = cluster.primary_of::<Counter>("hits");
+    cluster.kill(dead);
+    cluster.deliver_all();
+    assert_ne!(cluster.primary_of::<Counter>("hits"), dead);
+    let get = cluster.send::<Counter>(1, "hits", "get", &());
+    cluster.deliver_all();
+    assert_eq!(cluster.value::<i64>(get), 20);
+}
+
+#[test]
+fn a_retry_after_a_failover_is_answered_and_not_run_again() {
+    let mut cluster = Cluster::new(3, 2);
+    cluster.send_as::<Counter>(call(1, 1), "hits", "add", &(7_i64,));
+    cluster.deliver_all();
+    assert_eq!(cluster.value::<i64>(call(1, 1)), 7);
+    // This one reaches the backup, and the primary dies before it hears of that.
+    cluster.send_as::<Counter>(call(1, 2), "hits", "add", &(7_i64,));
+    cluster.deliver();
+    cluster.network.clear();
+    let dead = cluster.primary_of::<Counter>("hits");
+    cluster.kill(dead);
+    cluster.deliver_all();
+    cluster.answers.clear();
+    cluster.send_as::<Counter>(call(1, 2), "hits", "add", &(7_i64,));
+    cluster.deliver_all();
+    assert_eq!(cluster.value::<i64>(call(1, 2)), 14);
+    let get = cluster.send::<Counter>(1, "hits", "get", &());
+    cluster.deliver_all();
+    assert_eq!(cluster.value::<i64>(get), 14);
+}
+
+#[test]
+fn who_waits_is_still_waiting_after_a_failover() {
+    let mut cluster = Cluster::new(3, 2);
+    let made = || made_with(&(2_u32,));
+    cluster.send_made::<Barrier>(call(1, 1), "phase", "wait", &(), made());
+    cluster.deliver_all();
+    let dead = cluster.primary_of::<Barrier>("phase");
+    cluster.kill(dead);
+    cluster.deliver_all();
+    // The caller asks again at the new primary, and the second party comes.
+    cluster.send_made::<Barrier>(call(1, 1), "phase", "wait", &(), made());
+    cluster.send_made::<Barrier>(call(2, 1), "phase", "wait", &(), made());
+    cluster.deliver_all();
+    assert!(!cluster.value::<Waited>(call(1, 1)).unwrap().is_leader());
+    assert!(cluster.value::<Waited>(call(2, 1)).unwrap().is_leader());
+}
+
+#[test]
+fn a_call_that_was_refused_for_want_of_arguments_and_came_again_is_kept_by_every_copy() {
+    let mut cluster = Cluster::new(3, 2);
+    cluster.send_made::<Barrier>(call(1, 1), "phase", "wait", &(), Wanted::Hash(1));
+    cluster.deliver_all();
+    let refused = cluster.answer(call(1, 1)).unwrap().result;
+    assert_eq!(refused, Err(Fault::Refused(Refusal::NotCreated)));
+    cluster.send_made::<Barrier>(call(1, 1), "phase", "wait", &(), made_with(&(1_u32,)));
+    cluster.deliver_all();
+    let first = cluster.value::<Waited>(call(1, 1)).unwrap();
+    let dead = cluster.primary_of::<Barrier>("phase");
+    cluster.kill(dead);
+    cluster.deliver_all();
+    cluster.send_made::<Barrier>(call(1, 1), "phase", "wait", &(), made_with(&(1_u32,)));
+    cluster.deliver_all();
+    assert_eq!(cluster.value::<Waited>(call(1, 1)).unwrap(), first);
+}
+
+#[test]
+fn a_copy_that_is_made_while_calls_go_on_comes_to_the_same() {
+    let mut cluster = Cluster::new(2, 2);
+    for n in 0..100 {
+        cluster.send::<Counter>(1, &format!("c{n}"), "add", &(n,));
+    }
+    cluster.settle();
+    let dead = cluster.primary_of::<Counter>("c0");
+    cluster.kill(dead);
+    cluster.settle();
+    cluster.join("fresh");
+    let targets = cluster.view.targets();
+    let starts = cluster.view.iter().filter_map(|(slot, placement)| {
+        let node = targets[usize::from(slot.0)].iter().find(|node| !placement.in_sync.contains(node))?;
+        Some((slot, placement.epoch, *node))
+    });
+    let starts = greenroom_actors::ViewCommand::StartCopies(starts.collect());
+    cluster.change(&starts);
+    for n in 0..100 {
+        cluster.send::<Counter>(1, &format!("c{n}"), "add", &(1_000_i64,));
+        cluster.deliver();
+        cluster.deliver();
+    }
+    cluster.settle();
+    assert!(cluster.view.iter().all(|(_, placement)| placement.in_sync.len() == 2), "{:?}", cluster.view);
+    for n in 0..100 {
+        let states = cluster.states::<Counter>(&format!("c{n}"));
+        assert_eq!(states.len(), 2);
+        assert_eq!(states[0].1, states[1].1, "c{n}");
+        assert_eq!(states[0].1.as_deref(), Some(postcard::to_allocvec(&(n + 1_000_i64)).unwrap().as_slice()));
+    }
+}
+
+#[test]
+fn a_primary_that_was_cut_off_answers_nothing_more() {
+    let mut cluster = Cluster::new(3, 2);
+    let cut = cluster.primary_of::<Counter>("hits");
+    let slot = cluster.slot_of::<Counter>("hits");
+    let backup = *cluster.view.placement(slot).unwrap().in_sync.iter().find(|&&node| node != cut).unwrap();
+    cluster.cut.extend([(cut, backup), (backup, cut)]);
+    let lost = cluster.send::<Counter>(1, "hits", "add", &(1_i64,));
+    cluster.deliver_all();
+    // It never hears that it was replaced.
+    let stale = cluster.hosts.remove(&cut).unwrap();
+    cluster.view.apply(&greenroom_actors::ViewCommand::Remove(cut));
+    let command = greenroom_actors::ViewCommand::AcceptLoss;
+    cluster.change(&command);
+    cluster.hosts.insert(cut, stale);
+    cluster.cut.clear();
+    cluster.now_ms += 1_000;
+    cluster.tick();
+    cluster.deliver_all();
+    assert!(cluster.answer(lost).is_none(), "the backup that ignores it is the primary now");
+    let get = cluster.send::<Counter>(1, "hits", "get", &());
+    cluster.deliver_all();
+    assert_eq!(cluster.value::<i64>(get), 0);
+}
