@@ -6,6 +6,7 @@
 #[path = "../stage/mod.rs"]
 mod stage;
 
+mod anew;
 mod atomics;
 mod blob;
 mod journal;
