@@ -43,7 +43,7 @@ pub use counter::{Counter, CounterHandle, CounterMessages};
 pub use elements::{ArrayError, Element, Elements, Op, Shape};
 pub use event::{EventObject, EventObjectHandle, EventObjectMessages};
 pub use exchanger::{ExchangerObject, ExchangerObjectHandle, ExchangerObjectMessages};
-pub use journal::{JournalObject, JournalObjectHandle, JournalObjectMessages, JournalPage, Trimmed};
+pub use journal::{JournalError, JournalObject, JournalObjectHandle, JournalObjectMessages, JournalPage, Trimmed};
 pub use latch::{LatchObject, LatchObjectHandle, LatchObjectMessages};
 pub use list::{ListObject, ListObjectHandle, ListObjectMessages, ListPage};
 pub use map::{MapObject, MapObjectHandle, MapObjectMessages};

@@ -10,7 +10,9 @@ mod queue;
 mod vector;
 
 pub use blob::Blob;
-pub use greenroom_actors::objects::{ArrayError, BlobError, Element, Op, OutOfRange, Shape, TooManySnapshots, Trimmed};
+pub use greenroom_actors::objects::{
+    ArrayError, BlobError, Element, JournalError, Op, OutOfRange, Shape, TooManySnapshots, Trimmed,
+};
 pub use journal::{Follow, Journal, JournalIter};
 pub use keyed::{
     KeyOrder, KeyedIter, KeyedMap, KeyedSet, Map, MapSnapshot, Ordered, OrderedMap, OrderedSet, Set, SetSnapshot,
