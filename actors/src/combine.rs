@@ -12,8 +12,10 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Makes one encoded value of the one that is there and the one that comes.
-pub type CombineFn = fn(&[u8], &[u8]) -> Result<Vec<u8>, postcard::Error>;
+/// Makes one encoded value of the one that is there and those that come, one after the other.
+///
+/// All at once, since a large value that is decoded, joined and encoded for each of many small ones costs their product.
+pub type CombineFn = fn(&[u8], &[&[u8]]) -> Result<Vec<u8>, postcard::Error>;
 
 /// One entry of the program's list of combine functions; `#[combine]` submits it.
 #[derive(Debug)]
@@ -210,33 +212,49 @@ mod floats {
 
 fn both<V: Serialize + DeserializeOwned>(
     there: &[u8],
-    comes: &[u8],
-    combine: impl FnOnce(V, V) -> V,
+    comes: &[&[u8]],
+    combine: impl Fn(V, V) -> V,
 ) -> Result<Vec<u8>, postcard::Error> {
-    postcard::to_allocvec(&combine(postcard::from_bytes(there)?, postcard::from_bytes(comes)?))
+    let mut value = postcard::from_bytes(there)?;
+    for comes in comes {
+        value = combine(value, postcard::from_bytes(comes)?);
+    }
+    postcard::to_allocvec(&value)
 }
 
 /// What `#[combine]` makes of a function: values are decoded, and the result is encoded.
 #[doc(hidden)]
 pub fn run<V: Serialize + DeserializeOwned>(
     there: &[u8],
-    comes: &[u8],
-    combine: impl FnOnce(&mut V, V),
+    comes: &[&[u8]],
+    combine: impl Fn(&mut V, V),
 ) -> Result<Vec<u8>, postcard::Error> {
     let mut value = postcard::from_bytes(there)?;
-    combine(&mut value, postcard::from_bytes(comes)?);
+    for comes in comes {
+        combine(&mut value, postcard::from_bytes(comes)?);
+    }
     postcard::to_allocvec(&value)
 }
 
-/// Sequences and text are a number of elements or bytes, and those: any two can be joined without knowing what is in them.
-fn append(there: &[u8], comes: &[u8]) -> Result<Vec<u8>, postcard::Error> {
-    let (first_count, first): (u64, _) = postcard::take_from_bytes(there)?;
-    let (second_count, second): (u64, _) = postcard::take_from_bytes(comes)?;
-    let count = first_count.checked_add(second_count).ok_or(postcard::Error::DeserializeBadVarint)?;
+/// Sequences and text are a number of elements or bytes, and those: any can be joined without knowing what is in them.
+fn append(there: &[u8], comes: &[&[u8]]) -> Result<Vec<u8>, postcard::Error> {
+    let mut count = 0_u64;
+    let mut parts = Vec::with_capacity(1 + comes.len());
+    for value in std::iter::once(&there).chain(comes) {
+        let (part_count, part): (u64, &[u8]) = postcard::take_from_bytes(value)?;
+        count = count.checked_add(part_count).ok_or(postcard::Error::DeserializeBadVarint)?;
+        parts.push(part);
+    }
     let mut joined = postcard::to_allocvec(&count)?;
-    joined.extend_from_slice(first);
-    joined.extend_from_slice(second);
+    joined.reserve_exact(parts.iter().map(|part| part.len()).sum());
+    parts.into_iter().for_each(|part| joined.extend_from_slice(part));
     Ok(joined)
+}
+
+/// What comes is not looked at.
+fn count(there: &[u8], comes: &[&[u8]]) -> Result<Vec<u8>, postcard::Error> {
+    let there: u64 = postcard::from_bytes(there)?;
+    postcard::to_allocvec(&there.wrapping_add(comes.len() as u64))
 }
 
 /// Why two values could not be combined. Nothing was changed.
@@ -291,6 +309,23 @@ fn function(name: &str) -> Result<CombineFn, CombineError> {
 /// # Errors
 /// When there is no such function, a value is not one of its, or the result is too large.
 pub fn combine(name: &str, there: &[u8], comes: &[u8]) -> Result<Bytes, CombineError> {
+    run_all(name, there, &[comes])
+}
+
+/// Combines what is there with all that comes, one after the other, by the function of that name; if nothing comes, that is
+/// what is there. The time that it takes grows with the sum of their sizes.
+///
+/// # Errors
+/// As [`combine`]'s; of the results, only the last must not be too large.
+pub fn combine_all(name: &str, there: Bytes, comes: &[Bytes]) -> Result<Bytes, CombineError> {
+    if comes.is_empty() {
+        return check(name).map(|()| there);
+    }
+    let comes: Vec<&[u8]> = comes.iter().map(AsRef::as_ref).collect();
+    run_all(name, &there, &comes)
+}
+
+fn run_all(name: &str, there: &[u8], comes: &[&[u8]]) -> Result<Bytes, CombineError> {
     let run = function(name)?;
     let combined =
         run(there, comes).map_err(|why| CombineError::Value { name: name.to_owned(), why: why.to_string() })?;
@@ -309,9 +344,9 @@ fn functions() -> &'static BTreeMap<&'static str, Option<CombineFn>> {
     KNOWN.get_or_init(|| {
         let mut known = BTreeMap::<&'static str, CombineFn>::new();
         known.insert("first", |there, _| Ok(there.to_vec()));
-        known.insert("last", |_, comes| Ok(comes.to_vec()));
+        known.insert("last", |there, comes| Ok(comes.last().unwrap_or(&there).to_vec()));
         known.insert("append", append);
-        known.insert("count", |there, _| both(there, &[0], |there: u64, _| there.wrapping_add(1)));
+        known.insert("count", count);
         known.insert("all", |there, comes| both(there, comes, |a: bool, b: bool| a && b));
         known.insert("any", |there, comes| both(there, comes, |a: bool, b: bool| a || b));
         add::<i8>(&mut known);
@@ -375,6 +410,22 @@ mod tests {
         assert!(matches!(combine("sum u64", &[0x80], &[1]), Err(CombineError::Value { .. })));
         assert!(matches!(combine("append", &[], &[0]), Err(CombineError::Value { .. })));
         assert_eq!((check("max u8"), check("none")), (Ok(()), Err(CombineError::Unknown("none".to_owned()))));
+    }
+
+    #[test]
+    fn many_that_come_are_combined_one_after_the_other() {
+        let encode = |value: i64| Bytes::from(postcard::to_allocvec(&value).expect("encodes"));
+        let come = [5, -3, 8].map(encode);
+        let all = |name: &str| combine_all(name, encode(2), &come).expect("combines");
+        assert_eq!((all("sum i64"), all("min i64")), (encode(12), encode(-3)));
+        assert_eq!((all("first"), all("last")), (encode(2), encode(8)));
+        let bytes = Bytes::from_static;
+        assert_eq!(combine_all("count", bytes(&[4]), &come), Ok(bytes(&[7])));
+        let come = [&[0][..], &[2, 7, 8], &[1, 6]].map(bytes);
+        assert_eq!(combine_all("append", bytes(&[1, 9]), &come), Ok(bytes(&[4, 9, 7, 8, 6])));
+        assert_eq!(combine_all("last", bytes(&[9]), &[]), Ok(bytes(&[9])), "nothing comes");
+        assert_eq!(combine_all("no", bytes(&[9]), &[]), Err(CombineError::Unknown("no".to_owned())));
+        assert!(matches!(combine_all("append", bytes(&[1, 9]), &[Bytes::new()]), Err(CombineError::Value { .. })));
     }
 
     #[test]
