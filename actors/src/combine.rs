@@ -3,6 +3,9 @@
 //! A function is known by its name, so that it can be called where the values are opaque: the library's are listed here,
 //! and `#[combine]` registers those of a program.
 
+mod numbers;
+
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,18 +15,22 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub use numbers::Number;
+
 /// Makes one encoded value of the one that is there and those that come, one after the other.
 ///
 /// All at once, since a large value that is decoded, joined and encoded for each of many small ones costs their product.
 pub type CombineFn = fn(&[u8], &[&[u8]]) -> Result<Vec<u8>, postcard::Error>;
 
 /// One entry of the program's list of combine functions; `#[combine]` submits it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Combiner {
     /// The name, the same in every process.
     pub name: &'static str,
     /// The function.
     pub run: CombineFn,
+    /// The function as it was written, a `fn(&mut V, V)`: for values that are not encoded where they are.
+    pub typed: &'static (dyn Any + Send + Sync),
 }
 
 inventory::collect!(Combiner);
@@ -133,83 +140,6 @@ impl<V> fmt::Debug for Combine<V> {
     }
 }
 
-/// Numbers that combine functions know: the integers and the floating-point numbers of Rust.
-pub trait Number: Copy + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The names of its sum, minimum, maximum and product.
-    #[doc(hidden)]
-    const NAMES: [&'static str; 4];
-    #[doc(hidden)]
-    const FUNCTIONS: [CombineFn; 4];
-    #[doc(hidden)]
-    fn sum(self, other: Self) -> Self;
-    #[doc(hidden)]
-    fn min(self, other: Self) -> Self;
-    #[doc(hidden)]
-    fn max(self, other: Self) -> Self;
-    #[doc(hidden)]
-    fn product(self, other: Self) -> Self;
-}
-
-macro_rules! number {
-    ($sum:ident, $product:ident, $min:path, $max:path: $($number:ident)*) => {$(
-        impl Number for $number {
-            const NAMES: [&'static str; 4] = [
-                concat!("sum ", stringify!($number)),
-                concat!("min ", stringify!($number)),
-                concat!("max ", stringify!($number)),
-                concat!("product ", stringify!($number)),
-            ];
-            const FUNCTIONS: [CombineFn; 4] = [
-                |a, b| both(a, b, <$number as Number>::sum),
-                |a, b| both(a, b, <$number as Number>::min),
-                |a, b| both(a, b, <$number as Number>::max),
-                |a, b| both(a, b, <$number as Number>::product),
-            ];
-
-            fn sum(self, other: Self) -> Self {
-                self.$sum(other)
-            }
-
-            fn min(self, other: Self) -> Self {
-                $min(self, other)
-            }
-
-            fn max(self, other: Self) -> Self {
-                $max(self, other)
-            }
-
-            fn product(self, other: Self) -> Self {
-                self.$product(other)
-            }
-        }
-    )*};
-}
-
-number!(wrapping_add, wrapping_mul, std::cmp::min, std::cmp::max: i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
-
-mod floats {
-    //! Under the names that the macro uses for integers.
-    use std::ops::{Add, Mul};
-
-    use super::{CombineFn, Number, both};
-
-    /// The smaller one; a number rather than none, the same on every machine.
-    fn min<F: PartialOrd>(one: F, other: F) -> F {
-        if other < one || is_nan(&one) { other } else { one }
-    }
-
-    /// The larger one; a number rather than none, the same on every machine.
-    fn max<F: PartialOrd>(one: F, other: F) -> F {
-        if other > one || is_nan(&one) { other } else { one }
-    }
-
-    fn is_nan<F: PartialOrd>(number: &F) -> bool {
-        number.partial_cmp(number).is_none()
-    }
-
-    number!(add, mul, min, max: f32 f64);
-}
-
 fn both<V: Serialize + DeserializeOwned>(
     there: &[u8],
     comes: &[&[u8]],
@@ -249,6 +179,10 @@ fn append(there: &[u8], comes: &[&[u8]]) -> Result<Vec<u8>, postcard::Error> {
     joined.reserve_exact(parts.iter().map(|part| part.len()).sum());
     parts.into_iter().for_each(|part| joined.extend_from_slice(part));
     Ok(joined)
+}
+
+fn count_one(there: &mut u64, _comes: u64) {
+    *there = there.wrapping_add(1);
 }
 
 /// What comes is not looked at.
@@ -296,7 +230,33 @@ pub fn check(name: &str) -> Result<(), CombineError> {
     function(name).map(|_| ())
 }
 
-fn function(name: &str) -> Result<CombineFn, CombineError> {
+/// The function of that name, for values of type `V` as they are.
+///
+/// # Errors
+/// When there is no such function, or it is one of values of another type. Those of [`Number`] are not found here, but by their
+/// place in [`Number::NAMES`].
+pub(crate) fn typed<V: 'static>(name: &str) -> Result<fn(&mut V, V), CombineError> {
+    match name {
+        "first" => return Ok(|_, _| {}),
+        "last" => return Ok(|there, comes| *there = comes),
+        _ => {}
+    }
+    let typed = function(name)?.typed.and_then(|typed| typed.downcast_ref().copied());
+    typed.ok_or_else(|| CombineError::Value {
+        name: name.to_owned(),
+        why: format!("it is not one of {}", std::any::type_name::<V>()),
+    })
+}
+
+/// A function that is known by its name.
+#[derive(Clone, Copy)]
+struct Function {
+    run: CombineFn,
+    /// A `fn(&mut V, V)`; the library's own, which are of many types, have none.
+    typed: Option<&'static (dyn Any + Send + Sync)>,
+}
+
+fn function(name: &str) -> Result<Function, CombineError> {
     match functions().get(name) {
         Some(Some(function)) => Ok(*function),
         Some(None) => Err(CombineError::Ambiguous(name.to_owned())),
@@ -326,9 +286,9 @@ pub fn combine_all(name: &str, there: Bytes, comes: &[Bytes]) -> Result<Bytes, C
 }
 
 fn run_all(name: &str, there: &[u8], comes: &[&[u8]]) -> Result<Bytes, CombineError> {
-    let run = function(name)?;
-    let combined =
-        run(there, comes).map_err(|why| CombineError::Value { name: name.to_owned(), why: why.to_string() })?;
+    let function = function(name)?;
+    let combined = (function.run)(there, comes)
+        .map_err(|why| CombineError::Value { name: name.to_owned(), why: why.to_string() })?;
     if combined.len() > COMBINED_BYTES_MAX {
         return Err(CombineError::TooLarge { name: name.to_owned(), bytes: combined.len() as u64 });
     }
@@ -336,8 +296,8 @@ fn run_all(name: &str, there: &[u8], comes: &[&[u8]]) -> Result<Bytes, CombineEr
 }
 
 /// All functions by name; nothing under a name that two have.
-fn functions() -> &'static BTreeMap<&'static str, Option<CombineFn>> {
-    static KNOWN: OnceLock<BTreeMap<&'static str, Option<CombineFn>>> = OnceLock::new();
+fn functions() -> &'static BTreeMap<&'static str, Option<Function>> {
+    static KNOWN: OnceLock<BTreeMap<&'static str, Option<Function>>> = OnceLock::new();
     fn add<V: Number>(known: &mut BTreeMap<&'static str, CombineFn>) {
         known.extend(V::NAMES.into_iter().zip(V::FUNCTIONS));
     }
@@ -346,7 +306,6 @@ fn functions() -> &'static BTreeMap<&'static str, Option<CombineFn>> {
         known.insert("first", |there, _| Ok(there.to_vec()));
         known.insert("last", |there, comes| Ok(comes.last().unwrap_or(&there).to_vec()));
         known.insert("append", append);
-        known.insert("count", count);
         known.insert("all", |there, comes| both(there, comes, |a: bool, b: bool| a && b));
         known.insert("any", |there, comes| both(there, comes, |a: bool, b: bool| a || b));
         add::<i8>(&mut known);
@@ -363,10 +322,13 @@ fn functions() -> &'static BTreeMap<&'static str, Option<CombineFn>> {
         add::<usize>(&mut known);
         add::<f32>(&mut known);
         add::<f64>(&mut known);
-        let mut by_name: BTreeMap<&'static str, Option<CombineFn>> =
-            known.into_iter().map(|(name, function)| (name, Some(function))).collect();
-        for combiner in inventory::iter::<Combiner>() {
-            by_name.entry(combiner.name).and_modify(|known| *known = None).or_insert(Some(combiner.run));
+        let mut by_name: BTreeMap<&'static str, Option<Function>> =
+            known.into_iter().map(|(name, run)| (name, Some(Function { run, typed: None }))).collect();
+        let typed_count: &'static fn(&mut u64, u64) = &(count_one as fn(&mut u64, u64));
+        by_name.insert("count", Some(Function { run: count, typed: Some(typed_count) }));
+        for &Combiner { name, run, typed } in inventory::iter::<Combiner>() {
+            let function = Function { run, typed: Some(typed) };
+            by_name.entry(name).and_modify(|known| *known = None).or_insert(Some(function));
         }
         by_name
     })

@@ -11,7 +11,7 @@ mod vector;
 
 pub use blob::Blob;
 pub use greenroom_actors::objects::{
-    ArrayError, BlobError, Element, JournalError, Op, OutOfRange, Shape, TooManySnapshots, Trimmed,
+    ArrayError, BlobError, Element, JournalError, MergeBy, Op, OutOfRange, Shape, TooManySnapshots, Trimmed,
 };
 pub use journal::{Follow, Journal, JournalIter};
 pub use keyed::{

@@ -5,7 +5,8 @@ use std::ops::Range;
 use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
 
-use super::elements::{ArrayError, Elements, Op, Shape};
+use super::elements::{ArrayError, Elements, Shape};
+use super::merging::By;
 use super::pages::{check_index, check_range};
 use super::vector::{ElementsPage, check_pairs, check_size, summary};
 use crate::ids::Fence;
@@ -81,11 +82,11 @@ impl MatrixObject {
         row: usize,
         column: usize,
         value: Elements,
-        op: Op,
+        by: By,
         turn: &mut Turn,
     ) -> Result<Elements, ArrayError> {
         let index = self.index(row, column)?;
-        self.elements.merge(index, &value.repeated(1), op)?;
+        self.elements.merge(index, &value.repeated(1), &by)?;
         self.version = turn.fence();
         self.get(row, column)
     }
@@ -96,13 +97,13 @@ impl MatrixObject {
         shape: (usize, usize),
         start: usize,
         delta: Elements,
-        op: Op,
+        by: By,
         turn: &mut Turn,
     ) -> Result<(), ArrayError> {
         if shape != self.shape() {
             return Err(self.other_shape(shape.0, shape.1));
         }
-        self.merge_range(start, &delta, op, turn)
+        self.merge_range(start, &delta, &by, turn)
     }
 
     /// Combines the elements of a row, from the column `start` on, with `delta`: a piece of a row of so many columns.
@@ -112,7 +113,7 @@ impl MatrixObject {
         columns: usize,
         start: usize,
         delta: Elements,
-        op: Op,
+        by: By,
         turn: &mut Turn,
     ) -> Result<(), ArrayError> {
         let row = check_index(row, self.rows).map_err(ArrayError::Row)?;
@@ -121,7 +122,7 @@ impl MatrixObject {
             return Err(ArrayError::Shape { expected, found });
         }
         check_range(start, Some(start.saturating_add(delta.len())), columns).map_err(ArrayError::Column)?;
-        self.merge_range(row * self.columns + start, &delta, op, turn)
+        self.merge_range(row * self.columns + start, &delta, &by, turn)
     }
 
     /// Combines the element in each of `places` (row, column) with the one of `delta` that belongs to it.
@@ -129,13 +130,13 @@ impl MatrixObject {
         &mut self,
         places: Vec<(usize, usize)>,
         delta: Elements,
-        op: Op,
+        by: By,
         turn: &mut Turn,
     ) -> Result<(), ArrayError> {
         check_pairs(places.len(), &delta)?;
         let indices: Result<Vec<usize>, ArrayError> =
             places.into_iter().map(|(row, column)| self.index(row, column)).collect();
-        self.elements.merge_at(&indices?, &delta, op)?;
+        self.elements.merge_at(&indices?, &delta, &by)?;
         self.version = turn.fence();
         Ok(())
     }
@@ -180,10 +181,10 @@ impl MatrixObject {
         ArrayError::Shape { expected: Shape::Matrix(self.rows, self.columns), found: Shape::Matrix(rows, columns) }
     }
 
-    fn merge_range(&mut self, start: usize, delta: &Elements, op: Op, turn: &Turn) -> Result<(), ArrayError> {
+    fn merge_range(&mut self, start: usize, delta: &Elements, by: &By, turn: &Turn) -> Result<(), ArrayError> {
         let end = Some(start.saturating_add(delta.len()));
         check_range(start, end, self.elements.len()).map_err(ArrayError::Index)?;
-        self.elements.merge(start, delta, op)?;
+        self.elements.merge(start, delta, by)?;
         self.version = turn.fence();
         Ok(())
     }

@@ -4,7 +4,8 @@ use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::elements::{ArrayError, Elements, Op, Shape};
+use super::elements::{ArrayError, Elements, Shape};
+use super::merging::By;
 use super::pages::{BULK_BYTES, check_index, check_range};
 use crate::ids::Fence;
 use crate::turn::Turn;
@@ -79,11 +80,11 @@ impl VectorObject {
         &mut self,
         index: usize,
         value: Elements,
-        op: Op,
+        by: By,
         turn: &mut Turn,
     ) -> Result<Elements, ArrayError> {
         let index = self.check(index)?;
-        self.elements.merge(index, &value.repeated(1), op)?;
+        self.elements.merge(index, &value.repeated(1), &by)?;
         self.version = turn.fence();
         self.get(index)
     }
@@ -94,20 +95,20 @@ impl VectorObject {
         length: usize,
         start: usize,
         delta: Elements,
-        op: Op,
+        by: By,
         turn: &mut Turn,
     ) -> Result<(), ArrayError> {
         if length != self.len() {
             let (expected, found) = (Shape::Vector(self.len()), Shape::Vector(length));
             return Err(ArrayError::Shape { expected, found });
         }
-        self.merge_range(start, delta, op, turn)
+        self.merge_range(start, delta, by, turn)
     }
 
     /// Combines the elements from `start` on with `delta`.
-    pub fn merge_range(&mut self, start: usize, delta: Elements, op: Op, turn: &mut Turn) -> Result<(), ArrayError> {
+    pub fn merge_range(&mut self, start: usize, delta: Elements, by: By, turn: &mut Turn) -> Result<(), ArrayError> {
         check_range(start, Some(start.saturating_add(delta.len())), self.len()).map_err(ArrayError::Index)?;
-        self.elements.merge(start, &delta, op)?;
+        self.elements.merge(start, &delta, &by)?;
         self.version = turn.fence();
         Ok(())
     }
@@ -117,12 +118,12 @@ impl VectorObject {
         &mut self,
         indices: Vec<usize>,
         delta: Elements,
-        op: Op,
+        by: By,
         turn: &mut Turn,
     ) -> Result<(), ArrayError> {
         check_pairs(indices.len(), &delta)?;
         indices.iter().try_for_each(|&index| self.check(index).map(drop))?;
-        self.elements.merge_at(&indices, &delta, op)?;
+        self.elements.merge_at(&indices, &delta, &by)?;
         self.version = turn.fence();
         Ok(())
     }
