@@ -5,7 +5,7 @@ mod journal;
 mod keyed;
 mod list;
 mod matrix;
-mod pieces;
+pub(crate) mod pieces;
 mod queue;
 mod vector;
 

@@ -103,7 +103,7 @@ pub(super) fn bounds(range: &impl RangeBounds<usize>) -> (usize, Option<usize>) 
 }
 
 /// Encodes all values.
-pub(super) fn encode_all<T: Value, V: Borrow<T>>(
+pub(crate) fn encode_all<T: Value, V: Borrow<T>>(
     values: impl IntoIterator<Item = V>,
     object: &RawHandle,
 ) -> Result<Vec<Bytes>, Error> {
@@ -111,7 +111,7 @@ pub(super) fn encode_all<T: Value, V: Borrow<T>>(
 }
 
 /// Parts encoded values into as few calls as can carry them.
-pub(super) fn bulks(values: Vec<Bytes>) -> Vec<Vec<Bytes>> {
+pub(crate) fn bulks(values: Vec<Bytes>) -> Vec<Vec<Bytes>> {
     let (mut bulks, mut bulk, mut left) = (Vec::new(), Vec::new(), BULK_BYTES);
     for value in values {
         let bytes = value.len() + VALUE_OVERHEAD_BYTES;

@@ -12,6 +12,7 @@ mod blob;
 mod journal;
 mod list;
 mod matrix;
+mod values;
 mod vector;
 
 use std::sync::Arc;
