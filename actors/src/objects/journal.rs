@@ -97,7 +97,7 @@ impl JournalObject {
 
     /// Appends entries, one behind the other, and returns the index of the first.
     pub fn append_all(&mut self, entries: Vec<Bytes>, turn: &mut Turn) -> u64 {
-        self.born.get_or_insert(turn.fence());
+        self.born.get_or_insert_with(|| turn.fence());
         let index = self.end_index();
         self.entries.extend(entries);
         self.wake();
@@ -127,7 +127,7 @@ impl JournalObject {
         waiter: Waiter<Result<JournalPage, JournalError>>,
         turn: &mut Turn,
     ) {
-        self.born.get_or_insert(turn.fence());
+        self.born.get_or_insert_with(|| turn.fence());
         let wanted = Wanted { from, entries_max, bytes_max, born };
         self.answer(waiter, wanted);
     }
