@@ -9,6 +9,7 @@ use bytes::Buf;
 use greenroom_actors::variants_max_of;
 use serde::Serialize;
 
+use super::binary::Binary;
 use crate::value::Value;
 
 /// A variant is one byte of the format.
@@ -35,7 +36,7 @@ pub(super) fn encode<K: Value, Q: Serialize + ?Sized>(key: &Q) -> Result<Vec<u8>
 /// When the bytes are not those of a key of that type.
 pub(super) fn decode<K: Value>(bytes: &[u8]) -> Result<K, String> {
     let mut decoder = memcomparable::Deserializer::new(Padded { bytes, missing: 0 });
-    let key = K::deserialize(&mut decoder).map_err(|error| error.to_string());
+    let key = K::deserialize(Binary(&mut decoder)).map_err(|error| error.to_string());
     let rest = decoder.into_inner();
     if rest.missing > 0 {
         return Err(format!("{} bytes are missing", rest.missing));
@@ -89,6 +90,7 @@ mod tests {
     use std::cmp::Ordering;
     use std::collections::{BTreeMap, BTreeSet};
     use std::fmt::Debug;
+    use std::net::{IpAddr, SocketAddr};
     use std::time::Duration;
 
     use proptest::prelude::*;
@@ -159,6 +161,13 @@ mod tests {
         fn floats_keep_their_order(a: f64, b: f64, c: f32, d: f32) {
             prop_assert_eq!(Some(compare(&a, &b)), a.partial_cmp(&b));
             prop_assert_eq!(Some(compare(&c, &d)), c.partial_cmp(&d));
+        }
+
+        #[test]
+        fn addresses_keep_their_order(a: (IpAddr, u16), b: (IpAddr, u16), c: Option<IpAddr>, d: Option<IpAddr>) {
+            prop_assert_eq!(compare(&a.0, &b.0), a.0.cmp(&b.0));
+            prop_assert_eq!(compare(&SocketAddr::from(a), &SocketAddr::from(b)), SocketAddr::from(a).cmp(&b.into()));
+            prop_assert_eq!(compare(&vec![(c, a.0)], &vec![(d, b.0)]), (c, a.0).cmp(&(d, b.0)));
         }
 
         #[test]
