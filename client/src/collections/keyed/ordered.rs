@@ -1,16 +1,11 @@
 //! Encoded keys that have the order of the keys: the format of the crate `memcomparable`, with errors where that
 //! panics.
 
-use std::any::TypeId;
-use std::collections::BTreeMap;
-use std::sync::{OnceLock, PoisonError, RwLock};
-
 use bytes::Buf;
-use greenroom_actors::variants_max_of;
 use serde::Serialize;
 
 use super::binary::Binary;
-use crate::value::Value;
+use crate::value::{Value, ValueType};
 
 /// A variant is one byte of the format.
 const VARIANTS_MAX: usize = 256;
@@ -20,7 +15,7 @@ const VARIANTS_MAX: usize = 256;
 /// # Errors
 /// When the format has no place for such keys.
 pub(super) fn encode<K: Value, Q: Serialize + ?Sized>(key: &Q) -> Result<Vec<u8>, String> {
-    let variants = variants_max::<K>();
+    let variants = ValueType::of::<K>().variants_max;
     if variants > VARIANTS_MAX {
         return Err(format!("an enum in it has {variants} variants, and ordered keys have at most {VARIANTS_MAX}"));
     }
@@ -45,18 +40,6 @@ pub(super) fn decode<K: Value>(bytes: &[u8]) -> Result<K, String> {
         return Err(format!("{} bytes too many", rest.bytes.len()));
     }
     key
-}
-
-/// The most variants that an enum in `K` has, worked out once for each type.
-fn variants_max<K: Value>() -> usize {
-    static KNOWN: OnceLock<RwLock<BTreeMap<TypeId, usize>>> = OnceLock::new();
-    let known = KNOWN.get_or_init(RwLock::default);
-    if let Some(&max) = known.read().unwrap_or_else(PoisonError::into_inner).get(&TypeId::of::<K>()) {
-        return max;
-    }
-    let max = variants_max_of::<K>();
-    known.write().unwrap_or_else(PoisonError::into_inner).insert(TypeId::of::<K>(), max);
-    max
 }
 
 /// Bytes that go on with zeros behind their end, where the decoder would panic, and count them.
