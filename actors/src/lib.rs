@@ -39,6 +39,7 @@ pub use arrival::{Arrival, Limits, Now};
 pub use caller::{
     Caller, Construction, DefaultCaller, KeyText, OutgoingCall, ReplyFuture, SYSTEM_METHODS_FROM, system,
 };
+pub use description::OwnerNote;
 pub use entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
 pub use error::{Erased, Error, Fault, MethodError, Refusal, ReplyBody};
 pub use grants::{Grant, Grants, NotHeld, WaitQueue};

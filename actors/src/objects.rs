@@ -24,6 +24,7 @@ mod promise;
 mod rwlock;
 mod semaphore;
 mod set;
+mod shown;
 mod sorted;
 mod vector;
 

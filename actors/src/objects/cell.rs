@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::shown::shown;
 use crate::combine::{CombineError, combine};
 
 /// One value of any type, encoded by its clients; use it through the client's `Cell<T>`.
@@ -46,5 +48,10 @@ impl CellObject {
     /// Sets the value if it is `current`, and returns the one before; it was set if that is `current`.
     pub fn compare_exchange(&mut self, current: Bytes, new: Bytes) -> Bytes {
         if self.value == current { std::mem::replace(&mut self.value, new) } else { self.value.clone() }
+    }
+
+    fn summary(&self) -> serde_json::Value {
+        let value = shown(self.shape, &self.value);
+        json!({ "value": value, "value_is_known": value.is_some(), "value_bytes": self.value.len() })
     }
 }
