@@ -22,6 +22,7 @@ mod nested;
 mod object;
 pub mod objects;
 mod objects_table;
+mod profile;
 mod replies;
 mod ring;
 mod rollback;
@@ -38,6 +39,7 @@ pub use arrival::{Arrival, Limits, Now};
 pub use caller::{
     Caller, Construction, DefaultCaller, KeyText, OutgoingCall, ReplyFuture, SYSTEM_METHODS_FROM, system,
 };
+pub use description::OwnerNote;
 pub use entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
 pub use error::{Erased, Error, Fault, MethodError, Refusal, ReplyBody};
 pub use grants::{Grant, Grants, NotHeld, WaitQueue};
@@ -49,10 +51,11 @@ pub use object::{
     Hooks, Method, Object, ObjectHandle, ObjectType, Ran, Registration, Registry, Run, ShapeCell, State,
 };
 pub use objects_table::{ObjectEntry, ObjectName, ObjectNumber, ObjectTable, SharedInstance};
+pub use profile::Profile;
 pub use replies::{Abandoned, Admission, Answer, LANES_MAX, LanePool, ReplyTable};
 pub use ring::{VIRTUAL_NODES, place};
 pub use rollback::SMALL_STATE_BYTES_MAX;
-pub use schema::{fingerprint, shape_of, variants_max_of};
+pub use schema::{fingerprint, shape_of};
 pub use slot::{Effect, Slot};
 pub use table::{Member, NodeLayout, SLOTS_DEFAULT, SlotPlace, SlotTable, shard_of, slot_of};
 pub use turn::{Continue, Message, Stamp, Then, Turn};

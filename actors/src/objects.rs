@@ -25,6 +25,7 @@ mod promise;
 mod rwlock;
 mod semaphore;
 mod set;
+mod shown;
 mod sorted;
 mod vector;
 

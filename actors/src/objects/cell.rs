@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::shown::shown;
 use crate::combine::{CombineError, combine, combine_all};
 use crate::ids::Fence;
 use crate::turn::Turn;
@@ -74,5 +76,10 @@ impl CellObject {
         }
         self.set(value, turn);
         None
+    }
+
+    fn summary(&self) -> serde_json::Value {
+        let value = shown(self.shape, &self.value);
+        json!({ "value": value, "value_is_known": value.is_some(), "value_bytes": self.value.len() })
     }
 }
