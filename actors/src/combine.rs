@@ -3,6 +3,9 @@
 //! A function is known by its name, so that it can be called where the values are opaque: the library's are listed here,
 //! and `#[combine]` registers those of a program.
 
+mod numbers;
+
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,16 +15,22 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Makes one encoded value of the one that is there and the one that comes.
-pub type CombineFn = fn(&[u8], &[u8]) -> Result<Vec<u8>, postcard::Error>;
+pub use numbers::Number;
+
+/// Makes one encoded value of the one that is there and those that come, one after the other.
+///
+/// All at once, since a large value that is decoded, joined and encoded for each of many small ones costs their product.
+pub type CombineFn = fn(&[u8], &[&[u8]]) -> Result<Vec<u8>, postcard::Error>;
 
 /// One entry of the program's list of combine functions; `#[combine]` submits it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Combiner {
     /// The name, the same in every process.
     pub name: &'static str,
     /// The function.
     pub run: CombineFn,
+    /// The function as it was written, a `fn(&mut V, V)`: for values that are not encoded where they are.
+    pub typed: &'static (dyn Any + Send + Sync),
 }
 
 inventory::collect!(Combiner);
@@ -30,7 +39,8 @@ inventory::collect!(Combiner);
 /// your own, from `#[combine]`.
 ///
 /// ```
-/// use greenroom_actors::combine::Combine;
+/// # mod greenroom { pub use greenroom_actors::combine::*; }
+/// use greenroom::Combine;
 ///
 /// let add: Combine<i64> = Combine::sum();
 /// assert_eq!(add.name(), "sum i64");
@@ -131,112 +141,55 @@ impl<V> fmt::Debug for Combine<V> {
     }
 }
 
-/// Numbers that combine functions know: the integers and the floating-point numbers of Rust.
-pub trait Number: Copy + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The names of its sum, minimum, maximum and product.
-    #[doc(hidden)]
-    const NAMES: [&'static str; 4];
-    #[doc(hidden)]
-    const FUNCTIONS: [CombineFn; 4];
-    #[doc(hidden)]
-    fn sum(self, other: Self) -> Self;
-    #[doc(hidden)]
-    fn min(self, other: Self) -> Self;
-    #[doc(hidden)]
-    fn max(self, other: Self) -> Self;
-    #[doc(hidden)]
-    fn product(self, other: Self) -> Self;
-}
-
-macro_rules! number {
-    ($sum:ident, $product:ident, $min:path, $max:path: $($number:ident)*) => {$(
-        impl Number for $number {
-            const NAMES: [&'static str; 4] = [
-                concat!("sum ", stringify!($number)),
-                concat!("min ", stringify!($number)),
-                concat!("max ", stringify!($number)),
-                concat!("product ", stringify!($number)),
-            ];
-            const FUNCTIONS: [CombineFn; 4] = [
-                |a, b| both(a, b, <$number as Number>::sum),
-                |a, b| both(a, b, <$number as Number>::min),
-                |a, b| both(a, b, <$number as Number>::max),
-                |a, b| both(a, b, <$number as Number>::product),
-            ];
-
-            fn sum(self, other: Self) -> Self {
-                self.$sum(other)
-            }
-
-            fn min(self, other: Self) -> Self {
-                $min(self, other)
-            }
-
-            fn max(self, other: Self) -> Self {
-                $max(self, other)
-            }
-
-            fn product(self, other: Self) -> Self {
-                self.$product(other)
-            }
-        }
-    )*};
-}
-
-number!(wrapping_add, wrapping_mul, std::cmp::min, std::cmp::max: i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
-
-mod floats {
-    //! Under the names that the macro uses for integers.
-    use std::ops::{Add, Mul};
-
-    use super::{CombineFn, Number, both};
-
-    /// The smaller one; a number rather than none, the same on every machine.
-    fn min<F: PartialOrd>(one: F, other: F) -> F {
-        if other < one || is_nan(&one) { other } else { one }
-    }
-
-    /// The larger one; a number rather than none, the same on every machine.
-    fn max<F: PartialOrd>(one: F, other: F) -> F {
-        if other > one || is_nan(&one) { other } else { one }
-    }
-
-    fn is_nan<F: PartialOrd>(number: &F) -> bool {
-        number.partial_cmp(number).is_none()
-    }
-
-    number!(add, mul, min, max: f32 f64);
-}
-
 fn both<V: Serialize + DeserializeOwned>(
     there: &[u8],
-    comes: &[u8],
-    combine: impl FnOnce(V, V) -> V,
+    comes: &[&[u8]],
+    combine: impl Fn(V, V) -> V,
 ) -> Result<Vec<u8>, postcard::Error> {
-    postcard::to_allocvec(&combine(postcard::from_bytes(there)?, postcard::from_bytes(comes)?))
+    let mut value = postcard::from_bytes(there)?;
+    for comes in comes {
+        value = combine(value, postcard::from_bytes(comes)?);
+    }
+    postcard::to_allocvec(&value)
 }
 
 /// What `#[combine]` makes of a function: values are decoded, and the result is encoded.
 #[doc(hidden)]
 pub fn run<V: Serialize + DeserializeOwned>(
     there: &[u8],
-    comes: &[u8],
-    combine: impl FnOnce(&mut V, V),
+    comes: &[&[u8]],
+    combine: impl Fn(&mut V, V),
 ) -> Result<Vec<u8>, postcard::Error> {
     let mut value = postcard::from_bytes(there)?;
-    combine(&mut value, postcard::from_bytes(comes)?);
+    for comes in comes {
+        combine(&mut value, postcard::from_bytes(comes)?);
+    }
     postcard::to_allocvec(&value)
 }
 
-/// Sequences and text are a number of elements or bytes, and those: any two can be joined without knowing what is in them.
-fn append(there: &[u8], comes: &[u8]) -> Result<Vec<u8>, postcard::Error> {
-    let (first_count, first): (u64, _) = postcard::take_from_bytes(there)?;
-    let (second_count, second): (u64, _) = postcard::take_from_bytes(comes)?;
-    let count = first_count.checked_add(second_count).ok_or(postcard::Error::DeserializeBadVarint)?;
+/// Sequences and text are a number of elements or bytes, and those: any can be joined without knowing what is in them.
+fn append(there: &[u8], comes: &[&[u8]]) -> Result<Vec<u8>, postcard::Error> {
+    let mut count = 0_u64;
+    let mut parts = Vec::with_capacity(1 + comes.len());
+    for value in std::iter::once(&there).chain(comes) {
+        let (part_count, part): (u64, &[u8]) = postcard::take_from_bytes(value)?;
+        count = count.checked_add(part_count).ok_or(postcard::Error::DeserializeBadVarint)?;
+        parts.push(part);
+    }
     let mut joined = postcard::to_allocvec(&count)?;
-    joined.extend_from_slice(first);
-    joined.extend_from_slice(second);
+    joined.reserve_exact(parts.iter().map(|part| part.len()).sum());
+    parts.into_iter().for_each(|part| joined.extend_from_slice(part));
     Ok(joined)
+}
+
+fn count_one(there: &mut u64, _comes: u64) {
+    *there = there.wrapping_add(1);
+}
+
+/// What comes is not looked at.
+fn count(there: &[u8], comes: &[&[u8]]) -> Result<Vec<u8>, postcard::Error> {
+    let there: u64 = postcard::from_bytes(there)?;
+    postcard::to_allocvec(&there.wrapping_add(comes.len() as u64))
 }
 
 /// Why two values could not be combined. Nothing was changed.
@@ -278,7 +231,33 @@ pub fn check(name: &str) -> Result<(), CombineError> {
     function(name).map(|_| ())
 }
 
-fn function(name: &str) -> Result<CombineFn, CombineError> {
+/// The function of that name, for values of type `V` as they are.
+///
+/// # Errors
+/// When there is no such function, or it is one of values of another type. Those of [`Number`] are not found here, but by their
+/// place in [`Number::NAMES`].
+pub(crate) fn typed<V: 'static>(name: &str) -> Result<fn(&mut V, V), CombineError> {
+    match name {
+        "first" => return Ok(|_, _| {}),
+        "last" => return Ok(|there, comes| *there = comes),
+        _ => {}
+    }
+    let typed = function(name)?.typed.and_then(|typed| typed.downcast_ref().copied());
+    typed.ok_or_else(|| CombineError::Value {
+        name: name.to_owned(),
+        why: format!("it is not one of {}", std::any::type_name::<V>()),
+    })
+}
+
+/// A function that is known by its name.
+#[derive(Clone, Copy)]
+struct Function {
+    run: CombineFn,
+    /// A `fn(&mut V, V)`; the library's own, which are of many types, have none.
+    typed: Option<&'static (dyn Any + Send + Sync)>,
+}
+
+fn function(name: &str) -> Result<Function, CombineError> {
     match functions().get(name) {
         Some(Some(function)) => Ok(*function),
         Some(None) => Err(CombineError::Ambiguous(name.to_owned())),
@@ -291,9 +270,26 @@ fn function(name: &str) -> Result<CombineFn, CombineError> {
 /// # Errors
 /// When there is no such function, a value is not one of its, or the result is too large.
 pub fn combine(name: &str, there: &[u8], comes: &[u8]) -> Result<Bytes, CombineError> {
-    let run = function(name)?;
-    let combined =
-        run(there, comes).map_err(|why| CombineError::Value { name: name.to_owned(), why: why.to_string() })?;
+    run_all(name, there, &[comes])
+}
+
+/// Combines what is there with all that comes, one after the other, by the function of that name; if nothing comes, that is
+/// what is there. The time that it takes grows with the sum of their sizes.
+///
+/// # Errors
+/// As [`combine`]'s; of the results, only the last must not be too large.
+pub fn combine_all(name: &str, there: Bytes, comes: &[Bytes]) -> Result<Bytes, CombineError> {
+    if comes.is_empty() {
+        return check(name).map(|()| there);
+    }
+    let comes: Vec<&[u8]> = comes.iter().map(AsRef::as_ref).collect();
+    run_all(name, &there, &comes)
+}
+
+fn run_all(name: &str, there: &[u8], comes: &[&[u8]]) -> Result<Bytes, CombineError> {
+    let function = function(name)?;
+    let combined = (function.run)(there, comes)
+        .map_err(|why| CombineError::Value { name: name.to_owned(), why: why.to_string() })?;
     if combined.len() > COMBINED_BYTES_MAX {
         return Err(CombineError::TooLarge { name: name.to_owned(), bytes: combined.len() as u64 });
     }
@@ -301,17 +297,16 @@ pub fn combine(name: &str, there: &[u8], comes: &[u8]) -> Result<Bytes, CombineE
 }
 
 /// All functions by name; nothing under a name that two have.
-fn functions() -> &'static BTreeMap<&'static str, Option<CombineFn>> {
-    static KNOWN: OnceLock<BTreeMap<&'static str, Option<CombineFn>>> = OnceLock::new();
+fn functions() -> &'static BTreeMap<&'static str, Option<Function>> {
+    static KNOWN: OnceLock<BTreeMap<&'static str, Option<Function>>> = OnceLock::new();
     fn add<V: Number>(known: &mut BTreeMap<&'static str, CombineFn>) {
         known.extend(V::NAMES.into_iter().zip(V::FUNCTIONS));
     }
     KNOWN.get_or_init(|| {
         let mut known = BTreeMap::<&'static str, CombineFn>::new();
         known.insert("first", |there, _| Ok(there.to_vec()));
-        known.insert("last", |_, comes| Ok(comes.to_vec()));
+        known.insert("last", |there, comes| Ok(comes.last().unwrap_or(&there).to_vec()));
         known.insert("append", append);
-        known.insert("count", |there, _| both(there, &[0], |there: u64, _| there.wrapping_add(1)));
         known.insert("all", |there, comes| both(there, comes, |a: bool, b: bool| a && b));
         known.insert("any", |there, comes| both(there, comes, |a: bool, b: bool| a || b));
         add::<i8>(&mut known);
@@ -328,10 +323,13 @@ fn functions() -> &'static BTreeMap<&'static str, Option<CombineFn>> {
         add::<usize>(&mut known);
         add::<f32>(&mut known);
         add::<f64>(&mut known);
-        let mut by_name: BTreeMap<&'static str, Option<CombineFn>> =
-            known.into_iter().map(|(name, function)| (name, Some(function))).collect();
-        for combiner in inventory::iter::<Combiner>() {
-            by_name.entry(combiner.name).and_modify(|known| *known = None).or_insert(Some(combiner.run));
+        let mut by_name: BTreeMap<&'static str, Option<Function>> =
+            known.into_iter().map(|(name, run)| (name, Some(Function { run, typed: None }))).collect();
+        let typed_count: &'static fn(&mut u64, u64) = &(count_one as fn(&mut u64, u64));
+        by_name.insert("count", Some(Function { run: count, typed: Some(typed_count) }));
+        for &Combiner { name, run, typed } in inventory::iter::<Combiner>() {
+            let function = Function { run, typed: Some(typed) };
+            by_name.entry(name).and_modify(|known| *known = None).or_insert(Some(function));
         }
         by_name
     })
@@ -375,6 +373,22 @@ mod tests {
         assert!(matches!(combine("sum u64", &[0x80], &[1]), Err(CombineError::Value { .. })));
         assert!(matches!(combine("append", &[], &[0]), Err(CombineError::Value { .. })));
         assert_eq!((check("max u8"), check("none")), (Ok(()), Err(CombineError::Unknown("none".to_owned()))));
+    }
+
+    #[test]
+    fn many_that_come_are_combined_one_after_the_other() {
+        let encode = |value: i64| Bytes::from(postcard::to_allocvec(&value).expect("encodes"));
+        let come = [5, -3, 8].map(encode);
+        let all = |name: &str| combine_all(name, encode(2), &come).expect("combines");
+        assert_eq!((all("sum i64"), all("min i64")), (encode(12), encode(-3)));
+        assert_eq!((all("first"), all("last")), (encode(2), encode(8)));
+        let bytes = Bytes::from_static;
+        assert_eq!(combine_all("count", bytes(&[4]), &come), Ok(bytes(&[7])));
+        let come = [&[0][..], &[2, 7, 8], &[1, 6]].map(bytes);
+        assert_eq!(combine_all("append", bytes(&[1, 9]), &come), Ok(bytes(&[4, 9, 7, 8, 6])));
+        assert_eq!(combine_all("last", bytes(&[9]), &[]), Ok(bytes(&[9])), "nothing comes");
+        assert_eq!(combine_all("no", bytes(&[9]), &[]), Err(CombineError::Unknown("no".to_owned())));
+        assert!(matches!(combine_all("append", bytes(&[1, 9]), &[Bytes::new()]), Err(CombineError::Value { .. })));
     }
 
     #[test]

@@ -6,12 +6,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde_json::{Value, json};
 
 use crate::execution::panic_message;
+use crate::ids::Owner;
 use crate::instance::Instance;
 use crate::object::Holder;
 use crate::waiter;
 
 /// A state whose JSON would be made of more encoded bytes than this is not shown.
 const SHOWN_BYTES_MAX: usize = 64 * 1024;
+
+/// What whoever describes an object knows of an owner, beside its id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnerNote {
+    /// What the owner's process says of itself.
+    pub process: Option<String>,
+    /// When the owner ends, if its process stays away; in milliseconds since the Unix epoch.
+    pub ends_at_ms: Option<u64>,
+}
 
 impl Instance {
     /// The description at `now_ms`, in milliseconds since the Unix epoch, with at most `rows_max` holders and parked calls.
@@ -20,14 +30,22 @@ impl Instance {
     /// owner, fence, `for_ms`), `parked` (waiter, call, owner, method, `for_ms`, `deadline_ms`), and how many of these two
     /// there are, shown or not: `n_holders` and `n_parked`. It costs an encoding of the state.
     pub fn describe(&mut self, now_ms: u64, rows_max: usize) -> Value {
+        self.describe_with(now_ms, rows_max, |_| OwnerNote::default())
+    }
+
+    /// As [`describe`](Self::describe), with what `note` says of each owner: `process` and `ends_at_ms`.
+    pub fn describe_with(&mut self, now_ms: u64, rows_max: usize, note: impl Fn(Owner) -> OwnerNote) -> Value {
         let for_ms = |since_ms: u64| now_ms.saturating_sub(since_ms);
         let holders = self.holders().unwrap_or_default();
         let n_holders = holders.len();
         let holders = holders.into_iter().take(rows_max).map(|holder| {
+            let OwnerNote { process, ends_at_ms } = note(holder.owner);
             json!({
                 "what": holder.what,
                 "grant": holder.grant.0,
                 "owner": holder.owner.to_string(),
+                "process": process,
+                "ends_at_ms": ends_at_ms,
                 "fence": holder.fence.0,
                 "since_ms": holder.since_ms,
                 "for_ms": for_ms(holder.since_ms),
@@ -39,10 +57,13 @@ impl Instance {
             Err(why) => (None, Some(why)),
         };
         let parked = self.parked.iter().take(rows_max).map(|(waiter, parked)| {
+            let OwnerNote { process, ends_at_ms } = note(parked.owner);
             json!({
                 "waiter": waiter.0,
                 "call": parked.call.to_string(),
                 "owner": parked.owner.to_string(),
+                "process": process,
+                "ends_at_ms": ends_at_ms,
                 "method": self.object_type.methods.get(usize::from(parked.method)).map(|method| method.name),
                 "since_ms": parked.since_ms,
                 "for_ms": for_ms(parked.since_ms),

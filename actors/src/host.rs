@@ -155,15 +155,17 @@ impl Host {
 
     /// Time passes: deadlines, what has to be sent again, changes of the view that are waited for, backups that are silent.
     ///
-    /// `wanted` says to which node a slot's primary should hand over.
+    /// `steady_ms` is of a clock that only goes forward, from any moment on; patience is counted by it. `wanted` says to which
+    /// node a slot's primary should hand over.
     pub fn tick(
         &mut self,
         now: Now,
+        steady_ms: u64,
         wanted: impl Fn(SlotId, &Placement) -> Option<NodeId>,
         out: &mut Vec<(SlotId, Effect)>,
     ) {
         let mut silent: BTreeMap<bool, Vec<(SlotId, Epoch, NodeId)>> = BTreeMap::new();
-        let silent_since = now.ms.saturating_sub(self.patience.backup_ms);
+        let silent_since = steady_ms.saturating_sub(self.patience.backup_ms);
         let view = Arc::clone(&self.view);
         let mut effects = Vec::new();
         for slot in self.slots.iter_mut().flatten() {
@@ -172,12 +174,12 @@ impl Host {
                 slot.handle_tick(now, &mut effects);
             }
             if slot.has_followers() {
-                slot.ship(&mut effects, Some(now));
-                slot.resend_image(now.ms, &mut effects);
+                slot.ship(&mut effects, Some(steady_ms));
+                slot.resend_image(steady_ms, &mut effects);
                 if let Some(to) = view.placement(id).and_then(|placement| wanted(id, placement)) {
                     slot.seal(to);
                 }
-                slot.propose(now, &mut effects);
+                slot.propose(steady_ms, &mut effects);
                 let epoch = slot.epoch();
                 for (node, counts) in slot.silent_since(silent_since) {
                     silent.entry(counts).or_default().push((id, epoch, node));
@@ -185,10 +187,10 @@ impl Host {
             }
             out.extend(effects.drain(..).map(|effect| (id, effect)));
         }
-        if silent.is_empty() || now.ms.saturating_sub(self.dropped_ms) < self.patience.backup_ms / 4 {
+        if silent.is_empty() || steady_ms.saturating_sub(self.dropped_ms) < self.patience.backup_ms / 4 {
             return;
         }
-        self.dropped_ms = now.ms;
+        self.dropped_ms = steady_ms;
         for (counts, copies) in silent {
             let at = copies.first().map_or(SlotId(0), |copy| copy.0);
             let command = if counts { ViewCommand::DropCopies(copies) } else { ViewCommand::CopiesFailed(copies) };

@@ -25,6 +25,7 @@ mod object;
 pub mod objects;
 mod objects_table;
 mod peer;
+mod profile;
 mod replies;
 mod ring;
 mod rollback;
@@ -42,6 +43,7 @@ pub use arrival::{Arrival, Limits, Now};
 pub use caller::{
     Caller, Construction, DefaultCaller, KeyText, OutgoingCall, ReplyFuture, SYSTEM_METHODS_FROM, system,
 };
+pub use description::OwnerNote;
 pub use entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
 pub use error::{Erased, Error, Fault, MethodError, Refusal, ReplyBody};
 pub use grants::{Grant, Grants, NotHeld, WaitQueue};
@@ -56,10 +58,11 @@ pub use object::{
 };
 pub use objects_table::{ObjectEntry, ObjectName, ObjectNumber, ObjectTable, SharedInstance};
 pub use peer::{PeerBody, PeerMessage, ShippedError};
+pub use profile::Profile;
 pub use replies::{Abandoned, Admission, Answer, Completed, LANES_MAX, LanePool, ReplyTable, SessionImage};
 pub use ring::{VIRTUAL_NODES, place};
 pub use rollback::SMALL_STATE_BYTES_MAX;
-pub use schema::{fingerprint, shape_of, variants_max_of};
+pub use schema::{fingerprint, shape_of};
 pub use slot::image::{ImageName, NestedImage, ObjectImage, Piece};
 pub use slot::log::LogPlace;
 pub use slot::{Effect, Slot};

@@ -15,6 +15,7 @@ mod latch;
 mod list;
 mod map;
 mod matrix;
+mod merging;
 mod mutex;
 mod notify;
 mod once;
@@ -24,6 +25,7 @@ mod promise;
 mod rwlock;
 mod semaphore;
 mod set;
+mod shown;
 mod sorted;
 mod vector;
 
@@ -40,14 +42,15 @@ pub use channel::{
     NotTaken, RecvError, RegisteredSender, TryRecvError,
 };
 pub use counter::{Counter, CounterHandle, CounterMessages};
-pub use elements::{ArrayError, Element, Elements, Op, Shape};
+pub use elements::{ArrayError, Element, Elements, Shape};
 pub use event::{EventObject, EventObjectHandle, EventObjectMessages};
 pub use exchanger::{ExchangerObject, ExchangerObjectHandle, ExchangerObjectMessages};
-pub use journal::{JournalObject, JournalObjectHandle, JournalObjectMessages, JournalPage, Trimmed};
+pub use journal::{JournalError, JournalObject, JournalObjectHandle, JournalObjectMessages, JournalPage, Trimmed};
 pub use latch::{LatchObject, LatchObjectHandle, LatchObjectMessages};
 pub use list::{ListObject, ListObjectHandle, ListObjectMessages, ListPage};
 pub use map::{MapObject, MapObjectHandle, MapObjectMessages};
 pub use matrix::{MatrixObject, MatrixObjectHandle, MatrixObjectMessages};
+pub use merging::{By, MergeBy, Op};
 pub use mutex::{Locked, MutexObject, MutexObjectHandle, MutexObjectMessages};
 pub use notify::{Notified, NotifyObject, NotifyObjectHandle, NotifyObjectMessages};
 pub use once::{Begun, Initializer, OnceObject, OnceObjectHandle, OnceObjectMessages, SetError};

@@ -18,12 +18,6 @@ pub fn shape_of<T: DeserializeOwned>() -> String {
     tracer::trace::<T>().text()
 }
 
-/// The most variants that an enum inside `T` has, as far as serde shows its inside; 0 without an enum.
-pub fn variants_max_of<T: DeserializeOwned>() -> usize {
-    let enums = tracer::trace::<T>().containers.into_iter().filter(|container| container.is_enum);
-    enums.map(|container| container.variants.len()).max().unwrap_or(0)
-}
-
 /// The fingerprint of a shape's text.
 pub fn fingerprint(shape: &str) -> u64 {
     xxh3_64(shape.as_bytes())
@@ -87,10 +81,14 @@ impl Container {
 pub(crate) struct Traced {
     pub(crate) root: Shape,
     pub(crate) containers: Vec<Container>,
+    /// Why only a format that describes itself can be read, if that is so.
+    pub(crate) unreadable: Option<String>,
+    /// A type in it whose equal values need not be encoded alike.
+    pub(crate) unordered: Option<&'static str>,
 }
 
 impl Traced {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut names = Names { containers: &self.containers, given: BTreeMap::new(), count: BTreeMap::new() };
         names.give(&self.root);
         let mut definitions: Vec<_> = names.given.iter().map(|(place, name)| names.definition(*place, name)).collect();
@@ -290,12 +288,6 @@ mod tests {
         let point = "Point { x: f64, y: f64 }";
         assert_eq!(shape_of::<Vec<(Point, Point)>>(), format!("Vec<(Point, Point)> where {point}"));
         assert_eq!(shape_of::<Option<Vec<Color>>>(), format!("Option<Vec<Color>> where {color}, {point}"));
-    }
-
-    #[test]
-    fn the_largest_enum_is_found_wherever_it_is() {
-        assert_eq!(variants_max_of::<(u64, Point)>(), 0);
-        assert_eq!(variants_max_of::<Vec<(u8, Option<Color>)>>(), 3);
     }
 
     #[test]

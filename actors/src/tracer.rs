@@ -12,6 +12,7 @@ use std::fmt;
 use serde::de::{self, DeserializeOwned};
 
 use self::deserializer::Tracing;
+use crate::profile;
 use crate::schema::{self, Fields, Shape, Traced};
 
 /// Bounds the runs for one type; what they have not seen is opaque.
@@ -42,21 +43,19 @@ impl de::Error for Refused {
 /// Traces `T`.
 pub(crate) fn trace<T: DeserializeOwned>() -> Traced {
     let mut tracer = Tracer::default();
-    let mut root = Shape::Opaque;
-    let mut has_succeeded = false;
-    for _ in 0..RUNS_MAX {
-        let before = tracer.news;
-        let (shape, succeeded) = tracer.run::<T>();
-        if succeeded || !has_succeeded {
-            root = shape;
-            has_succeeded |= succeeded;
-        }
-        if tracer.news == before {
-            break;
-        }
+    let root = tracer.explore::<T>(&mut |_| {});
+    tracer.into_traced(root)
+}
+
+/// Traces `T`, and shows the values that were made up to `look`; the last one has no elements and no options.
+pub(crate) fn trace_values<T: DeserializeOwned>(look: &mut dyn FnMut(T)) -> Traced {
+    let mut tracer = Tracer::default();
+    let root = tracer.explore(look);
+    tracer.is_bare = true;
+    if let (_, Some(value)) = tracer.run() {
+        look(value);
     }
-    let containers = tracer.containers.into_iter().map(Container::into_traced).collect();
-    Traced { root, containers }
+    tracer.into_traced(root)
 }
 
 /// A struct (which has one variant) or an enum, as far as it is known.
@@ -121,32 +120,83 @@ struct Tracer {
     /// Whether a refusal is final, so that the innermost unknown variant around it is taken as it is.
     is_last_offer: bool,
     is_dead_end: bool,
+    /// Whether values are made as if all were inside itself.
+    is_bare: bool,
+    /// The type of the map whose key is asked for.
+    map: &'static str,
+    unreadable: Option<String>,
+    unordered: Option<&'static str>,
     /// Grows with all that is learnt.
     news: usize,
 }
 
 impl Tracer {
-    /// Runs `T` once; returns the shape that was seen, and whether a value was made.
-    fn run<T: DeserializeOwned>(&mut self) -> (Shape, bool) {
+    /// Runs `T` until nothing new is seen.
+    fn explore<T: DeserializeOwned>(&mut self, look: &mut dyn FnMut(T)) -> Shape {
+        let mut root = Shape::Opaque;
+        let mut has_succeeded = false;
+        for _ in 0..RUNS_MAX {
+            let before = self.news;
+            let (shape, value) = self.run::<T>();
+            if value.is_some() || !has_succeeded {
+                root = shape;
+                has_succeeded |= value.is_some();
+            }
+            value.into_iter().for_each(&mut *look);
+            if self.news == before {
+                break;
+            }
+        }
+        root
+    }
+
+    /// Runs `T` once; returns the shape that was seen, and the value, if one was made.
+    fn run<T: DeserializeOwned>(&mut self) -> (Shape, Option<T>) {
         let mut shape = Shape::Opaque;
-        for (place, (number, text)) in OFFERS.into_iter().enumerate() {
+        let mut offers = OFFERS;
+        if self.is_bare {
+            offers.swap(0, 1);
+        }
+        for (place, (number, text)) in offers.into_iter().enumerate() {
             (self.number, self.text) = (number, text);
             self.is_last_offer = place + 1 == OFFERS.len();
             self.is_dead_end = false;
             self.stack.clear();
             shape = Shape::Opaque;
-            if T::deserialize(Tracing { tracer: self, shape: &mut shape }).is_ok() {
-                return (shape, true);
+            if let Ok(value) = T::deserialize(Tracing { tracer: self, shape: &mut shape }) {
+                return (shape, Some(value));
             }
             if self.is_dead_end {
                 break;
             }
         }
-        (shape, false)
+        (shape, None)
+    }
+
+    fn into_traced(self, root: Shape) -> Traced {
+        let containers = self.containers.into_iter().map(Container::into_traced).collect();
+        Traced { root, containers, unreadable: self.unreadable, unordered: self.unordered }
     }
 
     fn is_cut(&self) -> bool {
-        self.stack.last().is_some_and(|frame| frame.is_cut)
+        self.is_bare || self.stack.last().is_some_and(|frame| frame.is_cut)
+    }
+
+    /// A value of any content was asked for, which becomes a `name`.
+    fn meet_any(&mut self, name: &str) {
+        let inside = self.stack.last().map(|frame| self.containers[frame.container].name);
+        self.unreadable.get_or_insert_with(|| profile::any_content(name, inside));
+    }
+
+    /// A map's key was asked for as the name of a field.
+    fn meet_name(&mut self) {
+        let map = self.map;
+        self.unreadable.get_or_insert_with(|| format!("`{map}` in it has a field with `flatten`"));
+    }
+
+    /// A sequence or a map was asked for, which becomes a `name`.
+    fn meet_many(&mut self, name: &'static str) {
+        self.unordered = self.unordered.or_else(|| profile::unordered(name));
     }
 
     fn place(

@@ -18,7 +18,7 @@ use crate::ids::{
 };
 
 /// The version of the frames that this build speaks.
-pub const WIRE_VERSION: u8 = 1;
+pub const WIRE_VERSION: u8 = 2;
 /// The longest call chain that travels; a longer one is refused as a cycle would be.
 pub const CHAIN_MAX: usize = 32;
 

@@ -229,6 +229,8 @@ fn greetings_come_back() {
         session: SessionId(5),
         resume: true,
         owned_job: Some(JobId(6)),
+        process: "4711@host".to_owned(),
+        job_name: "night".to_owned(),
         credential: Bytes::from_static(b"secret"),
     };
     let frame = encoded(|out| wire::encode_hello(&hello, out));

@@ -5,13 +5,19 @@ use greenroom_actors::combine::{Combine, CombineError};
 use greenroom_actors::objects::CellObject;
 use greenroom_macros::twins;
 
+use crate::collections::pieces::{bulks, encode_all};
 use crate::face::face;
 use crate::value::{Value, decode, encode, encode_initial, shape};
 
 face! {
     /// One shared value of any serde type, which is read and written whole.
     ///
-    /// Each call is one round trip and carries the value once (`compare_exchange`: up to three times). Calls are linearizable.
+    /// Each call is one round trip and carries the value once ([`replace`](Self::replace) and [`merge`](Self::merge): once in each
+    /// direction; [`compare_exchange`](Self::compare_exchange): twice, and back). Calls are linearizable.
+    ///
+    /// What a message carries has at most 32 MiB, encoded, so a value has at most about that; what `merge` makes of it, 31 MiB; and
+    /// the two of a `compare_exchange`, together. More is refused ([`Refusal::TooLarge`](crate::Refusal::TooLarge)) and changes
+    /// nothing; a [`Blob`](crate::collections::Blob) takes more.
     /// Unlike `std::cell::Cell` it is for many threads and machines, and unlike an atomic it takes any type.
     ///
     /// ```no_run
@@ -79,6 +85,8 @@ impl<T: Value> Cell<T> {
 
     /// Combines the value with `value`, beside it; returns what came of it.
     ///
+    /// What came of it travels back. Where nobody needs it, and it is large, [`merge_all`](Self::merge_all) of one value is cheaper.
+    ///
     /// # Errors
     /// [`Error::Method`] when the node's program has no such function; and as every call's.
     pub async fn merge(&self, value: T, combine: Combine<T>) -> Result<T, Error<CombineError>> {
@@ -87,22 +95,39 @@ impl<T: Value> Cell<T> {
         decode(&merged, self.object()).map_err(Error::widen)
     }
 
+    /// Combines the value with all of these, one after the other, beside it; nothing is sent back.
+    ///
+    /// One call, and atomic, up to 16 MiB of encoded values; more than that goes in several calls, between which others may come.
+    ///
+    /// # Errors
+    /// As [`merge`](Self::merge); of several calls, those before the one that failed stay applied.
+    pub async fn merge_all(
+        &self,
+        values: impl IntoIterator<Item = T>,
+        combine: Combine<T>,
+    ) -> Result<(), Error<CombineError>> {
+        for bulk in bulks(encode_all::<T, _>(values, self.object()).map_err(Error::widen)?) {
+            self.handle.merge_all_async(bulk, combine.name().to_owned()).await?;
+        }
+        Ok(())
+    }
+
     /// Sets the value to `change` of it, trying again when another caller came between; returns the one before.
     ///
-    /// Two round trips at least. Where many update one value, [`merge`](Self::merge) or a method of an object's own is faster.
+    /// Two round trips at least, each of which carries the value once. Another came between if it has set the value, also to an
+    /// equal one. Where many update one value, [`merge`](Self::merge) or a method of an object's own is faster.
     ///
     /// # Errors
     /// As every call's.
     pub async fn update(&self, mut change: impl FnMut(T) -> T) -> Result<T, Error> {
         let object = self.object();
-        let mut current = self.handle.get_async().await?;
+        let (mut current, mut version) = self.handle.get_version_async().await?;
         loop {
             let new = encode(&change(decode(&current, object)?), object)?;
-            let before = self.handle.compare_exchange_async(current.clone(), new).await?;
-            if before == current {
-                return decode(&before, object);
+            match self.handle.set_if_version_async(version, new).await? {
+                None => return decode(&current, object),
+                Some(there) => (current, version) = there,
             }
-            current = before;
         }
     }
 }

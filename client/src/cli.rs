@@ -5,6 +5,7 @@ mod delete;
 mod describe;
 #[cfg(feature = "embedded")]
 mod dev;
+mod names;
 #[cfg(feature = "embedded")]
 mod node;
 mod objects;
@@ -28,6 +29,7 @@ use std::str::FromStr;
 
 use clap::{CommandFactory, FromArgMatches};
 use greenroom_actors::Registry;
+use serde_json::json;
 
 use crate::settings::parse_nodes;
 
@@ -104,13 +106,18 @@ impl Failure {
         Self::Failed(why.to_string())
     }
 
-    fn report(&self) -> ExitCode {
+    /// Says why: with `--json` as `error`, for programs.
+    fn report(&self, json: bool) -> ExitCode {
         let (why, status) = match self {
             Self::Usage(why) => (why, 2),
             Self::Failed(why) => (why, 1),
             Self::Interrupted(why) => (why, 130),
         };
-        output::complain(why);
+        if json {
+            output::json(&json!({ "error": why }));
+        } else {
+            output::complain(why);
+        }
         ExitCode::from(status)
     }
 }
@@ -133,10 +140,16 @@ impl Tool {
 
     /// Does what `words` say.
     pub(crate) fn run(&self, words: Vec<OsString>) -> ExitCode {
+        // Also where the words make no sense otherwise.
+        let json = words.iter().take_while(|word| *word != "--").any(|word| word == "--json");
         let syntax = Words::command().bin_name(&self.prompt).after_help(self.first_steps());
         let parsed = syntax.try_get_matches_from(words).and_then(|matches| Words::from_arg_matches(&matches));
         match parsed {
-            Ok(words) => self.obey(&words.command).unwrap_or_else(|failure| failure.report()),
+            Ok(words) => self.obey(&words.command).unwrap_or_else(|failure| failure.report(json)),
+            Err(error) if json && error.use_stderr() => {
+                let text = error.render().to_string();
+                Failure::Usage(text.trim_end().trim_start_matches("error: ").to_owned()).report(json)
+            }
             Err(error) => {
                 // Where nobody reads, there is nothing to say.
                 let _ = error.print();
@@ -153,9 +166,9 @@ impl Tool {
             Command::Dev(command) => dev::run(self, command),
             Command::Status(command) => status::run(command),
             Command::Call(command) => call::run(self, command),
-            Command::Objects(command) => objects::run(command),
-            Command::Describe(command) => describe::run(command),
-            Command::Watch(command) => watch::run(command),
+            Command::Objects(command) => objects::run(self, command),
+            Command::Describe(command) => describe::run(self, command),
+            Command::Watch(command) => watch::run(self, command),
             Command::Delete(command) => delete::run(self, command),
             Command::Types(command) => types::run(self, command),
         }
@@ -182,7 +195,7 @@ impl Tool {
 pub fn stock_main() -> ExitCode {
     let registry = match Registry::collect() {
         Ok(registry) => registry,
-        Err(duplicate) => return Failure::failed(duplicate).report(),
+        Err(duplicate) => return Failure::failed(duplicate).report(false),
     };
     let tool = Tool { prompt: "greenroom".to_owned(), leading: None, registry };
     tool.run(std::env::args_os().skip(1).collect())

@@ -5,12 +5,14 @@ mod journal;
 mod keyed;
 mod list;
 mod matrix;
-mod pieces;
+pub(crate) mod pieces;
 mod queue;
 mod vector;
 
 pub use blob::Blob;
-pub use greenroom_actors::objects::{ArrayError, BlobError, Element, Op, OutOfRange, Shape, TooManySnapshots, Trimmed};
+pub use greenroom_actors::objects::{
+    ArrayError, BlobError, Element, JournalError, MergeBy, Op, OutOfRange, Shape, TooManySnapshots, Trimmed,
+};
 pub use journal::{Follow, Journal, JournalIter};
 pub use keyed::{
     KeyOrder, KeyedIter, KeyedMap, KeyedSet, Map, MapSnapshot, Ordered, OrderedMap, OrderedSet, Set, SetSnapshot,

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::client::Shared;
 use crate::pending::{Answered, Event, FreeLane, NotSent, PendingCalls};
+use crate::process::process_name;
 
 /// How long opening a stream may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -208,6 +209,8 @@ impl Connection {
             session,
             resume: registered == Some(session),
             owned_job: client.owned_job(),
+            process: process_name().to_owned(),
+            job_name: client.settings.job_name.clone().unwrap_or_default(),
             credential: Bytes::new(),
         };
         drop(client);

@@ -1,6 +1,6 @@
 //! The client of this process: what handles use that name no client, and the runtime it runs on.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use greenroom_actors::{Caller, DefaultCaller};
 
@@ -49,4 +49,16 @@ pub fn shutdown() {
         runtime.block_on(client.close());
         runtime.shutdown_background();
     }
+}
+
+/// What operators see of this process: its id and its host, such as `4711@host`.
+pub(crate) fn process_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        // Linux has a file for it; elsewhere the environment may say it.
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let host = host.or_else(|| std::env::var("HOSTNAME").ok()).or_else(|| std::env::var("COMPUTERNAME").ok());
+        let host = host.map(|host| host.trim().to_owned()).filter(|host| !host.is_empty());
+        format!("{}@{}", std::process::id(), host.as_deref().unwrap_or("unknown"))
+    })
 }

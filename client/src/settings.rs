@@ -20,6 +20,8 @@ pub struct Settings {
     pub cluster: Cluster,
     /// The job whose objects are meant; `None` is a fresh one, which ends with the client.
     pub job: Option<JobId>,
+    /// The name of the job, by which the operator's tool shows it; it changes nothing else.
+    pub job_name: Option<String>,
     /// How long a call may take, unless its handle says otherwise. A call that may wait in an object has no such limit.
     pub timeout: Duration,
     /// How long a call that waits without limit bears a cluster that cannot be reached.
@@ -31,6 +33,7 @@ impl Default for Settings {
         Self {
             cluster: Cluster::Embedded,
             job: None,
+            job_name: None,
             timeout: Duration::from_secs(30),
             patience: Duration::from_secs(30),
         }
@@ -53,7 +56,8 @@ impl Settings {
         if let Some(list) = variable("GREENROOM_CLUSTER") {
             settings.cluster = Cluster::Nodes(parse_nodes(&list)?);
         }
-        settings.job = variable("GREENROOM_JOB").map(|name| JobId::named(&name));
+        settings.job_name = variable("GREENROOM_JOB");
+        settings.job = settings.job_name.as_deref().map(JobId::named);
         if let Some(text) = variable("GREENROOM_TIMEOUT_MS") {
             let ms = text.parse().map_err(|error| format!("GREENROOM_TIMEOUT_MS is `{text}`: {error}"))?;
             settings.timeout = Duration::from_millis(ms);

@@ -128,7 +128,8 @@ fn a_cluster_that_is_not_there_is_an_error() {
     for words in [["status", "--json"].as_slice(), &["call", "Counter/c", "get"]] {
         let said = run(command(GREENROOM).args(words).args(["--cluster", &nowhere]));
         assert_eq!(said.status, Some(1), "{said:?}");
-        assert!(said.err.contains(&nowhere) && said.err.contains("`dev` starts one"), "{said:?}");
+        let text = if words.contains(&"--json") { &said.out } else { &said.err };
+        assert!(text.contains(&nowhere) && text.contains("`dev` starts one"), "{said:?}");
     }
 }
 

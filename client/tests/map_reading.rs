@@ -4,13 +4,15 @@
 mod stage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use greenroom::collections::{Map, OrderedMap, OrderedSet, Set, TooManySnapshots};
-use greenroom::{Combine, Erased, Error, RawHandle, Refusal, Value};
+use greenroom::{Caller, Combine, Erased, Error, RawHandle, Refusal, Value};
+use greenroom_actors::{OutgoingCall, ReplyFuture};
 use serde::{Deserialize, Serialize, Serializer};
 use stage::{Stage, scenarios, until};
 
@@ -18,6 +20,7 @@ scenarios! {
     a_snapshot_stays_as_it_was,
     a_snapshot_of_a_set_stays_as_it_was,
     a_snapshot_is_given_back_with_its_last_reader,
+    a_snapshot_whose_release_fails_is_given_back_by_its_drop,
     a_snapshot_ends_with_its_owner,
     a_snapshot_of_a_deleted_map_does_not_make_it_anew,
     only_so_many_snapshots_are_held,
@@ -122,6 +125,42 @@ fn a_snapshot_of_a_deleted_map_does_not_make_it_anew(stage: &Stage) {
     assert!(matches!(released.release(), Err(Error::Superseded { .. })));
     let other = Map::<u32, String>::named("m").through(session.caller());
     assert_eq!(other.len(), Ok(0), "its key is free");
+}
+
+/// A way to the objects on which the first release is lost.
+#[derive(Debug)]
+struct Lossy {
+    caller: Arc<dyn Caller>,
+    has_lost: AtomicBool,
+}
+
+impl Caller for Lossy {
+    fn call(&self, call: OutgoingCall) -> ReplyFuture {
+        let is_release = call.object_type.method_number("release") == Some(call.method);
+        if is_release && !self.has_lost.swap(true, Ordering::Relaxed) {
+            let (object, why) = (call.object(), "it is lost".to_owned());
+            return Box::pin(async { Err(Error::NotSent { object, why }) });
+        }
+        self.caller.call(call)
+    }
+
+    fn block_on(&self, task: Pin<&mut dyn Future<Output = ()>>) -> bool {
+        self.caller.block_on(task)
+    }
+
+    fn cast(&self, call: OutgoingCall) {
+        self.caller.cast(call);
+    }
+}
+
+fn a_snapshot_whose_release_fails_is_given_back_by_its_drop(stage: &Stage) {
+    let session = stage.session();
+    let lossy = Arc::new(Lossy { caller: session.caller(), has_lost: AtomicBool::new(false) });
+    let map = Map::<u32, u32>::named("m").through(Arc::clone(&lossy) as Arc<dyn Caller>);
+    let released = map.snapshot().expect("is one of few").release();
+    assert!(matches!(released, Err(Error::NotSent { .. })), "{released:?}");
+    assert!(lossy.has_lost.load(Ordering::Relaxed));
+    until("the drop gives it back", || holders(map.object()) == 0);
 }
 
 fn a_snapshot_ends_with_its_owner(stage: &Stage) {

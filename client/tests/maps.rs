@@ -4,10 +4,11 @@ mod stage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use greenroom::collections::{Map, OrderedMap, OrderedSet, Set};
 use greenroom::{Combine, CombineError, Error, Refusal, combine};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use stage::{Stage, scenarios};
 
 scenarios! {
@@ -16,6 +17,7 @@ scenarios! {
     a_set_has_the_methods_of_a_hash_set,
     an_ordered_set_knows_its_ends_and_ranges,
     values_are_combined_beside_the_data,
+    what_comes_for_one_key_is_combined_in_its_order,
     what_cannot_be_combined_changes_nothing,
     many_callers_change_one_entry_and_no_change_is_lost,
     each_entry_is_popped_by_one_caller,
@@ -158,6 +160,56 @@ fn values_are_combined_beside_the_data(stage: &Stage) {
     assert_eq!(spans.merge(1, Span(-1, 2), widen::combine()), Ok(Span(-1, 4)));
     spans.merge_all([(1, Span(0, 9)), (2, Span(0, 0))], widen::combine()).expect("merges");
     assert_eq!(spans.get_many([1, 2, 3]), Ok(vec![Some(Span(-1, 9)), Some(Span(0, 0)), None]));
+}
+
+/// Neither associative nor commutative: it shows the order.
+#[combine]
+fn halve_and_add(there: &mut f64, comes: f64) {
+    *there = *there / 2.0 + comes;
+}
+
+fn what_comes_for_one_key_is_combined_in_its_order(stage: &Stage) {
+    let session = stage.session();
+    let map = Map::<u8, f64>::named("halves").through(session.caller());
+    map.insert(1, 16.0).expect("inserts");
+    map.merge_all([(1, 1.0), (2, 8.0), (1, 2.0), (2, 1.0), (1, 3.0)], halve_and_add::combine()).expect("merges");
+    assert_eq!(map.to_map(), Ok(HashMap::from([(1, ((8.0 + 1.0) / 2.0 + 2.0) / 2.0 + 3.0), (2, 5.0)])));
+    let texts = Map::<u8, String>::named("texts").through(session.caller());
+    texts.insert(1, "x".repeat(8 << 20)).expect("inserts");
+    texts.merge_all((0..10_000).map(|number| (1, (number % 10).to_string())), Combine::append()).expect("merges");
+    let joined = texts.get(&1).expect("reads").expect("is there");
+    assert_eq!(joined.len(), (8 << 20) + 10_000);
+    assert!(joined[(8 << 20)..].starts_with("0123456789012"));
+}
+
+/// How often a [`Counted`] was decoded.
+static DECODED: AtomicU32 = AtomicU32::new(0);
+
+/// A number that counts how often it is decoded.
+#[derive(Serialize)]
+struct Counted(u32);
+
+impl<'de> Deserialize<'de> for Counted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        DECODED.fetch_add(1, Ordering::Relaxed);
+        u32::deserialize(deserializer).map(Self)
+    }
+}
+
+#[combine]
+fn add_counted(there: &mut Counted, comes: Counted) {
+    there.0 += comes.0;
+}
+
+#[test]
+fn a_value_is_decoded_once_for_all_that_comes_for_it() {
+    let stage = Stage::pure();
+    let map = Map::<u8, Counted>::named("m").through(stage.session().caller());
+    map.insert(1, Counted(5)).expect("inserts");
+    let before = DECODED.load(Ordering::Relaxed);
+    map.merge_all((0..100).map(|_| (1, Counted(1))), add_counted::combine()).expect("merges");
+    assert_eq!(DECODED.load(Ordering::Relaxed) - before, 101, "a large one would take as many times its size");
+    assert_eq!(map.get(&1).expect("reads").expect("is there").0, 105);
 }
 
 fn what_cannot_be_combined_changes_nothing(stage: &Stage) {

@@ -3,8 +3,11 @@
 mod common;
 mod dev;
 
-use common::{client, embedded, job, soon, support, until_parked};
+use std::sync::Arc;
+
+use common::{client, embedded, soon, support, until_parked};
 use dev::{Dev, GREENROOM};
+use greenroom::sync::Mutex;
 use greenroom::{Error, Fence, Grants, Holder, JobId, Object, Turn, WaitQueue, Waiter, object};
 use greenroom_actors::hash_object;
 use greenroom_node::Node;
@@ -101,10 +104,11 @@ fn objects_of_all_nodes_are_listed_in_order() {
     let night = &listing["objects"][2];
     assert_eq!((&night["key"], &night["state_bytes"]), (&json!("a3"), &json!(1)));
     let id = format!("0x{:016x}", JobId::named("night").0);
-    assert_eq!(night["job"], id);
-    assert!(dev.ask(&["objects", "--all-jobs"]).contains(&id));
+    assert_eq!((&night["job"], &night["job_id"]), (&json!("night"), &json!(id)));
+    assert!(dev.ask(&["objects", "--all-jobs"]).contains("  night  "));
     // A job without a name is reached by its id.
-    assert!(dev.ask(&["describe", "Counter/a3", "--job", &id]).contains(&format!("job {id}\n")));
+    assert!(dev.ask(&["describe", "Counter/a3", "--job", &id]).contains("job night\n"));
+    assert!(dev.ask(&["describe", "Counter/a3", "--job", "night"]).contains("job night\n"));
 }
 
 #[test]
@@ -141,9 +145,11 @@ fn a_description_says_where_an_object_is_and_what_it_has() {
     let mut nodes = status["nodes"].as_array().into_iter().flatten();
     assert!(nodes.any(|node| node["name"] == said["node"] && node["address"] == said["address"]), "{said}");
 
-    let _waits = waits(&dev, "gate");
+    let waits = waits(&dev, "gate");
     let text = dev.ask(&["describe", "Barrier/gate"]);
-    assert!(text.contains("1 parked call:\nMETHOD  OWNER") && text.contains("\nwait    session "), "{text}");
+    assert!(text.contains("1 parked call:\nMETHOD  OWNER"), "{text}");
+    let owner = format!("\nwait    {}@", waits.id());
+    assert!(text.contains(&owner) && text.contains(" (session "), "{text}");
     assert!(text.contains("  in 9 min"), "{text}");
 }
 
@@ -170,6 +176,83 @@ fn what_is_not_there_or_makes_no_sense_is_told_apart() {
     let said = dev.say(&["delete", "Counter/none", "--json"]);
     assert_eq!((said.status, parsed(&said.out)), (Some(1), json!({ "deleted": false })));
     assert_eq!(rows(&dev.ask(&["objects"])).len(), 1, "who asked has made nothing");
+}
+
+#[test]
+fn names_that_people_use_are_understood_and_near_ones_are_offered() {
+    let dev = Dev::start();
+    for object in ["Counter/hits", "Counter/counts"] {
+        dev.ask(&["call", object, "increment"]);
+    }
+    dev.ask(&["call", "Counter/hits", "increment", "--job", "night"]);
+    dev.ask(&["call", "Counter/owls", "increment", "--job", "night"]);
+    dev.ask(&["call", "Queue/jobs", "len", "--new", "[1, \"Unbounded\"]"]);
+    assert!(dev.ask(&["describe", "Queue/jobs"]).starts_with("Channel/jobs\nnode n"));
+    assert!(dev.ask(&["objects", "--type", "Queue"]).contains("\nChannel  jobs  "));
+    let mut watch = Running::start(&mut dev.tool(&["watch", "Queue/jobs", "--interval-ms", "20"]));
+    watch.line("`Channel/jobs`: ");
+    watch.signal("INT");
+    assert_eq!(dev.ask(&["delete", "Queue/jobs"]), "deleted `Channel/jobs`");
+    assert_eq!(dev.say(&["describe", "OrderedMap/m"]).err, "error: `Map/m` does not exist\n");
+    let cases: [(&[&str], i32, &str); 9] = [
+        (&["call", "counter/hits", "get"], 2, "\nDid you mean `Counter`?"),
+        (&["describe", "Conuter/hits"], 2, "\nDid you mean `Counter`?"),
+        (&["watch", "Mutx/m"], 2, "\nDid you mean `Mutex`?"),
+        (&["delete", "Mutx/m"], 2, "\nDid you mean `Mutex`?"),
+        (&["objects", "--type", "Mutx"], 2, "\nDid you mean `Mutex`?"),
+        (&["describe", "Counter/hist"], 1, "does not exist\nDid you mean `Counter/hits`?"),
+        (&["describe", "Cell/hits"], 1, "does not exist\nDid you mean `Counter/hits`?"),
+        (&["delete", "Counter/hist"], 1, "does not exist\nDid you mean `Counter/hits`?"),
+        (&["describe", "Counter/owls"], 1, "does not exist\nThere is one in another job: --job night"),
+    ];
+    for (words, status, part) in cases {
+        let said = dev.say(words);
+        assert_eq!(said.status, Some(status), "{words:?}: {said:?}");
+        assert!(said.err.trim_end().ends_with(part), "{words:?}: {said:?}");
+    }
+}
+
+#[test]
+fn errors_are_json_for_programs() {
+    let dev = Dev::start();
+    let cases: [(&[&str], i32, &str); 6] = [
+        (&["describe", "Centroid/c"], 2, "no object type `Centroid`"),
+        (&["describe", "Counter/"], 2, "the key is empty"),
+        (&["call", "Counter/c", "bump"], 2, "no method `bump`"),
+        (&["objects", "--limit", "none"], 2, "invalid value 'none'"),
+        (&["delete", "Centroid/c"], 2, "no object type `Centroid`"),
+        (&["status", "--cluster", "127.0.0.1:1"], 1, "cannot reach 127.0.0.1:1"),
+    ];
+    for (words, status, part) in cases {
+        let said = dev.say(&[words, &["--json"]].concat());
+        assert_eq!(said.status, Some(status), "{words:?}: {said:?}");
+        let error = parsed(&said.out)["error"].as_str().map(str::to_owned).unwrap_or_default();
+        assert!(error.contains(part) && said.err.is_empty(), "{words:?}: {said:?}");
+    }
+    let said = dev.say(&["call", "--help", "--json"]);
+    assert!(said.status == Some(0) && said.out.contains("Usage: "), "help is for people: {said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_value_of_a_lock_is_shown_if_the_node_knows_its_type() {
+    #[derive(Serialize, Deserialize)]
+    struct Private(u64);
+
+    let node = embedded(|_| {});
+    let client = Arc::new(client(node.address()).await);
+    let known = Mutex::named("known", vec![1_u64, 2]).through(client.clone());
+    let unknown = Mutex::named("unknown", Private(300)).through(client.clone());
+    let (guard, _unknown) = (known.lock_async().await.expect("locks"), unknown.lock_async().await.expect("locks"));
+    let state = |key: &str| parsed(&say(&node, &["describe", &format!("Mutex/{key}"), "--json"]).out)["state"].clone();
+    let said = state("known");
+    assert_eq!(
+        (&said["value"], &said["value_is_known"], &said["locked"]),
+        (&json!([1, 2]), &json!(true), &json!(true))
+    );
+    let said = state("unknown");
+    assert_eq!((&said["value"], &said["value_is_known"]), (&Value::Null, &json!(false)));
+    assert_eq!(said["value_bytes"], 2);
+    drop(guard);
 }
 
 #[test]
@@ -248,9 +331,12 @@ async fn types_that_only_the_node_knows_are_shown_and_deleted() {
     let said = say(&node, &["describe", "Desks/hall"]);
     assert_eq!(said.status, Some(0), "{said:?}");
     let text = &said.out;
-    assert!(text.contains(&format!("job 0x{:016x}\n", job().0)), "{text}");
+    assert!(text.contains("job tests\n"), "{text}");
     assert!(text.contains(":\n{\"free\":0,\"waiting\":1}\n"), "the summary: {text}");
-    assert!(text.contains("\n1 holder:\nHELD  OWNER") && text.contains("\ndesk  session "), "{text}");
+    assert!(
+        text.contains("\n1 holder:\nHELD  OWNER") && text.contains(&format!("\ndesk  {}@", std::process::id())),
+        "{text}"
+    );
     assert!(text.contains("\n1 parked call:\n") && text.contains("no deadline\n"), "{text}");
 
     let said = say(&node, &["delete", "Desks/hall"]);

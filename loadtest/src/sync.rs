@@ -3,6 +3,7 @@
 mod barriers;
 mod channels;
 mod locks;
+mod tokens;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -33,6 +34,10 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 32)]
     callers: usize,
 
+    /// Measure only these sections.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+
     /// Parties of the barriers.
     #[arg(long, value_delimiter = ',', default_values_t = [2, 32, 200, 2_000])]
     parties: Vec<u32>,
@@ -42,6 +47,30 @@ pub(crate) struct Options {
 enum Peer {
     /// Redis, persistence off, through the crate `redis`.
     Redis,
+}
+
+/// A section of the report.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Lock,
+    Token,
+    Permit,
+    Barrier,
+    Channel,
+}
+
+impl Part {
+    const ALL: [Self; 5] = [Self::Lock, Self::Token, Self::Permit, Self::Barrier, Self::Channel];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Lock => "lock, and unlock with an answer; Redis: SET NX, woken by pub/sub",
+            Self::Token => "the same lock; Redis: BLPOP and RPUSH of a token, without a lease",
+            Self::Permit => "a permit of 8, and its release with an answer; Redis: BLPOP and RPUSH",
+            Self::Barrier => "barrier, time from opening to opening; Redis: INCR and pub/sub",
+            Self::Channel => "channel without a bound, a connection each; Redis: RPUSH and BLPOP",
+        }
+    }
 }
 
 /// Whether callers share a connection, as tasks of one process do, or have one each, as functions do.
@@ -78,11 +107,19 @@ async fn measure(options: &Options) -> anyhow::Result<Report> {
         None => None,
     };
     let bench = Bench { options, node: Server::node().await?, redis };
-    let mut section = |name: &str, figures| report.sections.push(Section { name: name.to_owned(), figures });
-    section("lock, and unlock with an answer; Redis: SET NX, woken by pub/sub", bench.locks().await?);
-    section("a permit of 8, and its release with an answer; Redis: BLPOP and RPUSH", bench.semaphores().await?);
-    section("barrier, time from opening to opening; Redis: INCR and pub/sub", bench.barriers().await?);
-    section("channel without a bound, a connection each; Redis: RPUSH and BLPOP", bench.channels().await?);
+    for part in Part::ALL {
+        if !options.only.is_empty() && !options.only.contains(&part) {
+            continue;
+        }
+        let figures = match part {
+            Part::Lock => bench.locks().await?,
+            Part::Token => bench.token_locks().await?,
+            Part::Permit => bench.semaphores().await?,
+            Part::Barrier => bench.barriers().await?,
+            Part::Channel => bench.channels().await?,
+        };
+        report.sections.push(Section { name: part.name().to_owned(), figures });
+    }
     Ok(report)
 }
 

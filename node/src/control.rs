@@ -100,7 +100,7 @@ impl Control for ControlService {
         let shard = self.shards.get(usize::from(number.0)).ok_or_else(|| Status::internal("a shard is missing"))?;
         let described = shard.send(DescribeObject { slot, subject, known }).await;
         let described = described.map_err(|error| Status::unavailable(error.to_string()))?;
-        let Described { version, now_ms, description } =
+        let Described { version, now_ms, job_name, description } =
             described.map_err(|refusal| Status::failed_precondition(refusal.to_string()))?;
         if let Some(bytes) = description.as_ref().map(String::len)
             && bytes > FRAME_BYTES_MAX
@@ -108,7 +108,8 @@ impl Control for ControlService {
             let why = format!("the description has {bytes} bytes, and at most {FRAME_BYTES_MAX} are sent");
             return Err(Status::resource_exhausted(why));
         }
-        Ok(Response::new(DescribeObjectReply { version, now_ms, description, shard: u32::from(number.0) }))
+        let shard = u32::from(number.0);
+        Ok(Response::new(DescribeObjectReply { version, now_ms, description, shard, job_name }))
     }
 }
 

@@ -108,7 +108,8 @@ impl Core {
         if hello.resume && !self.sessions.knows(hello.session) {
             return Welcome::Refused(HelloRefusal::SessionEnded);
         }
-        self.sessions.open(stream, hello.session, hello.owned_job, outbox);
+        self.place.job_names.learn(&hello.job_name);
+        self.sessions.open(stream, &hello, outbox);
         let frame_bytes_max = self.place.options.frame_bytes_max as u64;
         Welcome::Open { incarnation: self.place.incarnation(), now_ms: now_ms(), frame_bytes_max }
     }

@@ -41,6 +41,7 @@ pub(crate) struct Stretch {
 pub(crate) struct Described {
     pub(crate) version: u64,
     pub(crate) now_ms: u64,
+    pub(crate) job_name: Option<String>,
     /// JSON; nothing if the asker knows this version.
     pub(crate) description: Option<String>,
 }
@@ -95,7 +96,7 @@ impl Core {
                 }
                 stretch.count += 1;
                 if selection.lists(entry) {
-                    let row = row(entry, selection);
+                    let row = ObjectRow { job_name: self.place.job_names.name(entry.job()), ..row(entry, selection) };
                     measured_bytes += row.state_bytes.unwrap_or(0);
                     stretch.rows.push(row);
                 }
@@ -113,10 +114,13 @@ impl Core {
         let entry = slot.objects().find(name).and_then(|object| slot.objects().get(object));
         let (version, now_ms) = (entry.map_or(0, ObjectEntry::version), now_ms());
         let description = (known != Some(version)).then(|| match entry {
-            Some(entry) => entry.instance().borrow_mut().describe(now_ms, ROWS_DESCRIBED_MAX),
+            Some(entry) => entry.instance().borrow_mut().describe_with(now_ms, ROWS_DESCRIBED_MAX, |owner| {
+                self.sessions.note(owner, self.place.options.session_grace_ms)
+            }),
             None => Instance::vacant(name.object_type, name.hash, SessionId::default()).describe(now_ms, 0),
         });
-        Ok(Described { version, now_ms, description: description.map(|said| said.to_string()) })
+        let job_name = self.place.job_names.name(subject.job);
+        Ok(Described { version, now_ms, job_name, description: description.map(|said| said.to_string()) })
     }
 }
 
@@ -132,6 +136,7 @@ fn row(entry: &ObjectEntry, selection: &Selection) -> ObjectRow {
         holders: instance.holders().map(|holders| holders.len() as u64),
         parked: entry.parked(),
         queued: entry.queued(),
+        job_name: None,
         state_bytes: selection.sizes.then(|| instance.state_bytes()).flatten().map(|bytes| bytes as u64),
     }
 }

@@ -1,7 +1,10 @@
 //! What all shards of a node know.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use bytes::Bytes;
-use greenroom_actors::{Incarnation, NodeLayout, ObjectType, Refusal, Registry, SlotTable};
+use greenroom_actors::{Incarnation, JobId, NodeLayout, ObjectType, Refusal, Registry, SlotTable};
 
 use crate::options::NodeOptions;
 
@@ -14,6 +17,7 @@ pub(crate) struct Place {
     /// The table, encoded once.
     pub(crate) table_bytes: Bytes,
     pub(crate) layout: NodeLayout,
+    pub(crate) job_names: JobNames,
 }
 
 impl Place {
@@ -27,5 +31,49 @@ impl Place {
             let known: Vec<&str> = self.registry.iter().map(|known| known.name).collect();
             Refusal::UnknownType { name: name.to_owned(), known: known.join(", ") }
         })
+    }
+}
+
+/// The names of jobs, as clients said them: for operators.
+#[derive(Debug, Default)]
+pub(crate) struct JobNames(Mutex<BTreeMap<JobId, String>>);
+
+/// Names that a node keeps; jobs beyond are shown by their ids.
+const JOB_NAMES_MAX: usize = 1024;
+/// Bytes of a name that is kept.
+const JOB_NAME_BYTES_MAX: usize = 128;
+
+impl JobNames {
+    /// A client says the name of its job. The id follows from the name, so nobody can name another's job.
+    pub(crate) fn learn(&self, name: &str) {
+        if name.is_empty() || name.len() > JOB_NAME_BYTES_MAX || name.chars().any(char::is_control) {
+            return;
+        }
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.len() < JOB_NAMES_MAX {
+            names.entry(JobId::named(name)).or_insert_with(|| name.to_owned());
+        }
+    }
+
+    /// The name of a job, if somebody has said it.
+    pub(crate) fn name(&self, job: JobId) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&job).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_jobs_are_kept_if_they_can_be_shown_and_are_few() {
+        let names = JobNames::default();
+        for name in ["night", "", "n\u{1b}[2J", &"n".repeat(129)] {
+            names.learn(name);
+        }
+        assert_eq!(names.name(JobId::named("night")).as_deref(), Some("night"));
+        assert_eq!(names.0.lock().expect("nobody panics with it").len(), 1);
+        (0..2_000).for_each(|number| names.learn(&number.to_string()));
+        assert_eq!(names.0.lock().expect("nobody panics with it").len(), JOB_NAMES_MAX);
     }
 }

@@ -18,7 +18,7 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::control::{ControlService, routes};
 use crate::options::NodeOptions;
-use crate::place::Place;
+use crate::place::{JobNames, Place};
 use crate::shard::{CloseStreams, Drain, Shard};
 use crate::stream::StreamServer;
 
@@ -166,7 +166,10 @@ fn prepare(options: NodeOptions, registry: Registry) -> Result<(Listeners, Arc<P
     let me = table.members.iter().find(|member| member.name == options.name);
     layout.node = me.ok_or_else(|| NodeError::NotAMember(options.name.clone()))?.node;
     let table_bytes = postcard::to_allocvec(&table).map_err(|error| NodeError::Settings(error.to_string()))?.into();
-    Ok((Listeners { control, shards }, Arc::new(Place { options, registry, table, table_bytes, layout })))
+    Ok((
+        Listeners { control, shards },
+        Arc::new(Place { options, registry, table, table_bytes, layout, job_names: JobNames::default() }),
+    ))
 }
 
 fn incarnation() -> Incarnation {

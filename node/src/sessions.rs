@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use greenroom_actors::wire::Reply;
-use greenroom_actors::{Answer, CallId, Fault, JobId, LogIndex, SessionId, TableVersion};
+use greenroom_actors::wire::{Hello, Reply};
+use greenroom_actors::{Answer, CallId, Fault, JobId, LogIndex, Owner, OwnerNote, SessionId, TableVersion};
 use greenroom_rpc::{Outbox, PushError};
 use hashbrown::HashMap;
 
@@ -30,7 +30,12 @@ struct SessionState {
     /// When its last stream closed.
     closed_at_ms: Option<u64>,
     owned_job: Option<JobId>,
+    /// What the client says of itself.
+    process: Arc<str>,
 }
+
+/// What a client may say of itself, in bytes; the rest is cut.
+const PROCESS_BYTES_MAX: usize = 64;
 
 /// A session that has ended, and the job that ends with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +55,13 @@ impl Sessions {
         self.sessions.contains_key(&session)
     }
 
-    pub(crate) fn open(&mut self, stream: StreamId, session: SessionId, owned_job: Option<JobId>, outbox: Arc<Outbox>) {
+    pub(crate) fn open(&mut self, stream: StreamId, hello: &Hello, outbox: Arc<Outbox>) {
+        let (session, owned_job) = (hello.session, hello.owned_job);
         let route = Some((stream, Arc::clone(&outbox)));
-        self.sessions.insert(session, SessionState { route, own: true, closed_at_ms: None, owned_job });
+        // What comes from outside ends on a terminal.
+        let shown = hello.process.chars().filter(char::is_ascii_graphic).take(PROCESS_BYTES_MAX);
+        let process = shown.collect::<String>().into();
+        self.sessions.insert(session, SessionState { route, own: true, closed_at_ms: None, owned_job, process });
         self.streams.insert(stream, StreamState { session, outbox, table: TableVersion(0) });
     }
 
@@ -65,8 +74,10 @@ impl Sessions {
         let Some(state) = self.streams.get(&stream) else { return };
         let own = state.session == session;
         let route = Some((stream, Arc::clone(&state.outbox)));
-        let owned_job = self.sessions.get(&session).and_then(|known| known.owned_job);
-        self.sessions.insert(session, SessionState { route, own, closed_at_ms: None, owned_job });
+        let known = self.sessions.get(&session);
+        let owned_job = known.and_then(|known| known.owned_job);
+        let process = known.map(|known| Arc::clone(&known.process)).unwrap_or_default();
+        self.sessions.insert(session, SessionState { route, own, closed_at_ms: None, owned_job, process });
     }
 
     /// Forgets a session that should not have been taken.
@@ -97,6 +108,16 @@ impl Sessions {
         }
         let state = self.sessions.remove(&session)?;
         Some(EndedSession { session, job: state.owned_job })
+    }
+
+    /// What is known of an owner: what its process says of itself, and, if it is away, when its session ends.
+    pub(crate) fn note(&self, owner: Owner, grace_ms: u64) -> OwnerNote {
+        let Owner::Session(session) = owner else { return OwnerNote::default() };
+        let Some(state) = self.sessions.get(&session) else { return OwnerNote::default() };
+        OwnerNote {
+            process: (!state.process.is_empty()).then(|| state.process.to_string()),
+            ends_at_ms: state.closed_at_ms.map(|closed| closed.saturating_add(grace_ms)),
+        }
     }
 
     /// Ends the sessions that have had no stream for the grace period.
@@ -148,5 +169,26 @@ impl Sessions {
 
     pub(crate) fn n_streams(&self) -> usize {
         self.streams.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_shown_as_it_says_and_when_its_session_ends_if_it_is_away() {
+        let mut sessions = Sessions::default();
+        let (stream, session) = (StreamId(1), SessionId(7));
+        let process = format!("4711@h\u{1b}[2J\u{202e}o{}", "x".repeat(1 << 20));
+        sessions.open(stream, &Hello { session, process, ..Hello::default() }, Outbox::new(1 << 10, 1 << 10));
+        let note = sessions.note(Owner::Session(session), 10_000);
+        let shown = note.process.expect("is shown");
+        assert!(shown.starts_with("4711@h[2Jox") && shown.len() == PROCESS_BYTES_MAX, "{shown}");
+        assert_eq!(note.ends_at_ms, None);
+        sessions.close(stream, 500);
+        assert_eq!(sessions.note(Owner::Session(session), 10_000).ends_at_ms, Some(10_500));
+        sessions.expire(10_500, 10_000);
+        assert_eq!(sessions.note(Owner::Session(session), 10_000), OwnerNote::default());
     }
 }

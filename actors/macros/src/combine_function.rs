@@ -56,6 +56,7 @@ fn registration(attributes: &TokenStream, function: &ItemFn) -> Result<TokenStre
             ::greenroom::expand::Combiner {
                 name: #name::__NAME,
                 run: |there, comes| ::greenroom::expand::combine::<#value>(there, comes, #name),
+                typed: &(#name as fn(&mut #value, #value)),
             }
         }
     })

@@ -18,8 +18,9 @@ pub const BLOB_BYTES_MAX: u64 = 1 << 30;
 #[object(name = "Blob")]
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct BlobObject {
-    /// Grows with each change, so that a reader of several pages sees whether they belong together.
-    version: u64,
+    /// The turn of the last change, so that a reader of several pages sees whether they belong together. It grows even when the
+    /// object is deleted and made anew; one that was never changed is as its constructor made it, whichever it is.
+    version: Fence,
     content: BytesMut,
     /// What writers have sent in pieces and not committed.
     staged: Grants<BytesMut>,
@@ -29,7 +30,7 @@ pub struct BlobObject {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobPage {
     /// The blob's version: pages of one version are of one moment.
-    pub version: u64,
+    pub version: Fence,
     /// How many bytes the blob has.
     pub length: u64,
     /// The bytes.
@@ -84,14 +85,14 @@ impl BlobObject {
     }
 
     /// Writes bytes; returns the offset of the first.
-    pub fn put(&mut self, content: Bytes, place: Place) -> Result<u64, BlobError> {
+    pub fn put(&mut self, content: Bytes, place: Place, turn: &mut Turn) -> Result<u64, BlobError> {
         let offset = match place {
             Place::Whole => 0,
             Place::At(offset) => offset,
             Place::End => self.len(),
         };
         check_size(offset.saturating_add(content.len() as u64))?;
-        self.version += 1;
+        self.version = turn.fence();
         // It is within the limit now.
         let from = usize::try_from(offset).unwrap_or(usize::MAX);
         if place == Place::Whole {
@@ -114,8 +115,8 @@ impl BlobObject {
     }
 
     /// Keeps the first bytes and drops the rest.
-    pub fn truncate(&mut self, length: u64) {
-        self.version += 1;
+    pub fn truncate(&mut self, length: u64, turn: &mut Turn) {
+        self.version = turn.fence();
         self.content.truncate(usize::try_from(length).unwrap_or(usize::MAX));
     }
 
@@ -147,9 +148,9 @@ impl BlobObject {
     }
 
     /// Writes what is staged, at once; returns the offset of the first byte.
-    pub fn commit(&mut self, stage: Stage, place: Place) -> Result<u64, BlobError> {
+    pub fn commit(&mut self, stage: Stage, place: Place, turn: &mut Turn) -> Result<u64, BlobError> {
         let staged = self.staged.take(stage.grant).ok_or(BlobError::StageGone(stage.fence))?;
-        self.put(staged.what.freeze(), place)
+        self.put(staged.what.freeze(), place, turn)
     }
 
     /// Drops what is staged.

@@ -5,7 +5,25 @@ use serde::{Deserialize, Serialize};
 
 /// A shared 64-bit number that callers add to; it wraps around at its ends, as atomics do.
 ///
-/// One round trip a call, of some 60 bytes each way.
+/// **Guarantees.** Each call is linearizable, and made once, also if it has to be sent again: what many add at the same time adds
+/// up. A counter begins at 0.
+///
+/// **Cost.** One round trip a call, of some 60 bytes each way.
+///
+/// **Unlike `AtomicI64`** it returns what came of an addition, not what was before, and needs no initial value, so that nobody
+/// can name another one.
+///
+/// ```no_run
+/// # mod greenroom { pub use greenroom_actors::{objects::*, *}; }
+/// use greenroom::Counter;
+///
+/// let done = Counter::named("done");
+/// let number = done.increment()?; // each caller gets another one
+/// if done.add(10)? >= 100 {
+///     println!("{} were done, and the next begin at 0", done.reset()?);
+/// }
+/// # Ok::<(), greenroom::Error>(())
+/// ```
 #[object]
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Counter {

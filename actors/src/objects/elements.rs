@@ -10,23 +10,9 @@ use std::ops::Range;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::merging::{By, function, merge};
 use super::pages::OutOfRange;
-use crate::combine::Number;
-
-/// How an element that is there and one that comes make one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Op {
-    /// The sum; integers wrap around at their ends, as atomics do.
-    Sum,
-    /// The smaller one.
-    Min,
-    /// The larger one.
-    Max,
-    /// The product; integers wrap around at their ends.
-    Product,
-    /// The one that comes.
-    Replace,
-}
+use crate::combine::{CombineError, Number};
 
 /// The number types that vectors and matrices are made of: `f64`, `f32`, `i64`, `u64`, `i32` and `u32`.
 pub trait Element: Number + Default + PartialEq + fmt::Debug {
@@ -96,6 +82,9 @@ pub enum ArrayError {
         /// How many attempts were made.
         attempts: u32,
     },
+    /// The function by which elements were to be combined is not there, or not one of such elements.
+    #[error(transparent)]
+    Combine(#[from] CombineError),
 }
 
 macro_rules! elements {
@@ -222,16 +211,16 @@ impl Elements {
     }
 
     /// Combines each from `start` on with the one of `delta` in its place; there must be as many.
-    pub(super) fn merge(&mut self, start: usize, delta: &Self, op: Op) -> Result<(), ArrayError> {
-        both!(self, delta, |values, others| merge(&mut values[start..start + others.len()], others, op))
+    pub(super) fn merge(&mut self, start: usize, delta: &Self, by: &By) -> Result<(), ArrayError> {
+        both!(self, delta, |values, others| merge(&mut values[start..start + others.len()], others, by)?)
     }
 
     /// Combines the one at each of `indices` with the one of `delta` in that index's place; all must be there.
-    pub(super) fn merge_at(&mut self, indices: &[usize], delta: &Self, op: Op) -> Result<(), ArrayError> {
+    pub(super) fn merge_at(&mut self, indices: &[usize], delta: &Self, by: &By) -> Result<(), ArrayError> {
         both!(self, delta, |values, others| {
-            let combine = combined(op);
+            let combine = function(by)?;
             for (&index, &other) in indices.iter().zip(others) {
-                values[index] = combine(values[index], other);
+                combine(&mut values[index], other);
             }
         })
     }
@@ -253,32 +242,6 @@ fn first<E: Element>(values: &[E]) -> E {
 
 fn sum<E: Element>(values: &[E]) -> E {
     values.iter().fold(E::default(), |sum, &value| sum.sum(value))
-}
-
-/// The operation is chosen once, outside of the loop over the elements.
-fn merge<E: Element>(values: &mut [E], others: &[E], op: Op) {
-    fn each<E: Element>(values: &mut [E], others: &[E], combine: impl Fn(E, E) -> E) {
-        for (value, &other) in values.iter_mut().zip(others) {
-            *value = combine(*value, other);
-        }
-    }
-    match op {
-        Op::Sum => each(values, others, E::sum),
-        Op::Min => each(values, others, E::min),
-        Op::Max => each(values, others, E::max),
-        Op::Product => each(values, others, E::product),
-        Op::Replace => values.copy_from_slice(others),
-    }
-}
-
-fn combined<E: Element>(op: Op) -> fn(E, E) -> E {
-    match op {
-        Op::Sum => E::sum,
-        Op::Min => E::min,
-        Op::Max => E::max,
-        Op::Product => E::product,
-        Op::Replace => |_, other| other,
-    }
 }
 
 /// Numbers on the wire: packed for machines, a list for people.
@@ -318,22 +281,8 @@ impl<E: Element> Visitor<'_> for PackedVisitor<E> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::merging::Op;
     use super::*;
-
-    fn merged<E: Element>(there: &[E], came: &[E], op: Op) -> Option<Vec<E>> {
-        let mut elements = E::wrap(there.to_vec());
-        elements.merge(0, &E::wrap(came.to_vec()), op).expect("one type");
-        E::from_elements(elements)
-    }
-
-    #[test]
-    fn elements_are_combined_place_by_place() {
-        assert_eq!(merged(&[1.5_f64, -2.0], &[0.5, 4.0], Op::Sum), Some(vec![2.0, 2.0]));
-        assert_eq!(merged(&[1.5_f32, -2.0], &[0.5, 4.0], Op::Min), Some(vec![0.5, -2.0]));
-        assert_eq!(merged(&[1_i64, -2], &[5, -4], Op::Max), Some(vec![5, -2]));
-        assert_eq!(merged(&[3_u32, u32::MAX], &[5, 2], Op::Product), Some(vec![15, u32::MAX - 1]));
-        assert_eq!(merged(&[1_u64], &[9], Op::Replace), Some(vec![9]));
-    }
 
     #[test]
     fn elements_are_packed_bytes_for_machines_and_lists_for_people() {
@@ -357,7 +306,7 @@ mod tests {
     fn numbers_of_two_types_are_not_combined() {
         let mut elements = Elements::I32(vec![1]);
         let error = ArrayError::Type { expected: "i32".to_owned(), found: "u32".to_owned() };
-        assert_eq!(elements.merge(0, &Elements::U32(vec![1]), Op::Sum), Err(error));
+        assert_eq!(elements.merge(0, &Elements::U32(vec![1]), &By::Op(Op::Sum)), Err(error));
         assert_eq!(elements, Elements::I32(vec![1]));
     }
 }

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::pages::page;
 use crate::grants::WaitQueue;
-use crate::ids::Owner;
+use crate::ids::{Fence, Owner};
+use crate::turn::Turn;
 use crate::waiter::Waiter;
 
 /// Entries of any type, encoded by their clients; use it through the client's `Journal<T>`.
@@ -18,13 +19,19 @@ use crate::waiter::Waiter;
 pub struct JournalObject {
     /// The fingerprint of the entries' type.
     shape: u64,
+    /// The turn of the first append or wait, so that a reader of several pages sees that they are of one journal: one that
+    /// is deleted and made anew is born later. `None`: it has had no entry, and nobody has waited for one.
+    born: Option<Fence>,
     /// The index of the first entry that is kept.
     first: u64,
     entries: VecDeque<Bytes>,
-    waiting: WaitQueue<Result<JournalPage, Trimmed>, Wanted>,
+    waiting: WaitQueue<Read, Wanted>,
     /// No call waits for an entry before this one.
     awaited_from: u64,
 }
+
+/// What a reader is told.
+type Read = Result<JournalPage, JournalError>;
 
 /// What a reader wants.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -32,11 +39,14 @@ struct Wanted {
     from: u64,
     entries_max: usize,
     bytes_max: usize,
+    born: Option<Fence>,
 }
 
 /// Entries that follow each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalPage {
+    /// When the journal was born, for those who read on; `None` if nothing has happened to it.
+    pub born: Option<Fence>,
     /// The index that the next appended entry will have.
     pub end: u64,
     /// The entries, from the index that was asked for.
@@ -53,20 +63,41 @@ pub struct Trimmed {
     pub first: u64,
 }
 
+/// Why entries were not read. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// The entry is no longer kept.
+    #[error(transparent)]
+    Trimmed(#[from] Trimmed),
+    /// The journal that the reader began with was deleted, and another made of its name: what the reader had not seen of the old
+    /// one is lost, and the new one begins at 0. Whoever wants to read that begins with a new reader.
+    #[error("the journal was deleted and made anew since its reader began: begin a new reader, at 0")]
+    MadeAnew,
+}
+
 #[object]
 impl JournalObject {
     /// An empty journal for entries of the type with that fingerprint.
     pub fn new(shape: u64) -> Self {
-        Self { shape, first: 0, entries: VecDeque::new(), waiting: WaitQueue::default(), awaited_from: u64::MAX }
+        Self {
+            shape,
+            born: None,
+            first: 0,
+            entries: VecDeque::new(),
+            waiting: WaitQueue::default(),
+            awaited_from: u64::MAX,
+        }
     }
 
     /// Appends an entry and returns its index.
-    pub fn append(&mut self, entry: Bytes) -> u64 {
-        self.append_all(vec![entry])
+    pub fn append(&mut self, entry: Bytes, turn: &mut Turn) -> u64 {
+        self.append_all(vec![entry], turn)
     }
 
     /// Appends entries, one behind the other, and returns the index of the first.
-    pub fn append_all(&mut self, entries: Vec<Bytes>) -> u64 {
+    pub fn append_all(&mut self, entries: Vec<Bytes>, turn: &mut Turn) -> u64 {
+        self.born.get_or_insert_with(|| turn.fence());
         let index = self.end_index();
         self.entries.extend(entries);
         self.wake();
@@ -74,8 +105,16 @@ impl JournalObject {
     }
 
     /// The entries from that index on: at most so many, in at most so many bytes, but at least one if there is one.
-    pub fn read(&self, from: u64, entries_max: usize, bytes_max: usize) -> Result<JournalPage, Trimmed> {
-        self.page(Wanted { from, entries_max, bytes_max })
+    ///
+    /// A reader that has read before says in `born` of what journal.
+    pub fn read(
+        &self,
+        from: u64,
+        entries_max: usize,
+        bytes_max: usize,
+        born: Option<Fence>,
+    ) -> Result<JournalPage, JournalError> {
+        self.page(Wanted { from, entries_max, bytes_max, born })
     }
 
     /// As `read`; waits until there is an entry at that index.
@@ -84,9 +123,12 @@ impl JournalObject {
         from: u64,
         entries_max: usize,
         bytes_max: usize,
-        waiter: Waiter<Result<JournalPage, Trimmed>>,
+        born: Option<Fence>,
+        waiter: Waiter<Result<JournalPage, JournalError>>,
+        turn: &mut Turn,
     ) {
-        let wanted = Wanted { from, entries_max, bytes_max };
+        self.born.get_or_insert_with(|| turn.fence());
+        let wanted = Wanted { from, entries_max, bytes_max, born };
         self.answer(waiter, wanted);
     }
 
@@ -119,16 +161,19 @@ impl JournalObject {
         count
     }
 
-    fn page(&self, wanted: Wanted) -> Result<JournalPage, Trimmed> {
-        let Wanted { from, entries_max, bytes_max } = wanted;
-        let end = self.end_index();
+    fn page(&self, wanted: Wanted) -> Read {
+        let Wanted { from, entries_max, bytes_max, .. } = wanted;
+        if self.is_another(wanted) {
+            return Err(JournalError::MadeAnew);
+        }
+        let (born, end) = (self.born, self.end_index());
         if entries_max == 0 || from >= end {
-            return Ok(JournalPage { end, entries: Vec::new() });
+            return Ok(JournalPage { born, end, entries: Vec::new() });
         }
         let trimmed = Trimmed { index: from, first: self.first };
         let skipped = from.checked_sub(self.first).ok_or(trimmed)?;
         let skipped = usize::try_from(skipped).unwrap_or(self.entries.len());
-        Ok(JournalPage { end, entries: page(self.entries.range(skipped..).take(entries_max), bytes_max) })
+        Ok(JournalPage { born, end, entries: page(self.entries.range(skipped..).take(entries_max), bytes_max) })
     }
 
     /// Answers those who wait for what is there now. Readers follow at the end, so mostly that is everybody.
@@ -139,9 +184,14 @@ impl JournalObject {
         }
     }
 
+    /// Whether the reader has read of an earlier journal.
+    fn is_another(&self, wanted: Wanted) -> bool {
+        wanted.born.is_some() && wanted.born != self.born
+    }
+
     /// Answers a reader, or lets it wait.
-    fn answer(&mut self, waiter: Waiter<Result<JournalPage, Trimmed>>, wanted: Wanted) {
-        if wanted.from < self.end_index() {
+    fn answer(&mut self, waiter: Waiter<Read>, wanted: Wanted) {
+        if wanted.from < self.end_index() || self.is_another(wanted) {
             return waiter.reply(self.page(wanted));
         }
         self.awaited_from = self.awaited_from.min(wanted.from);

@@ -1,6 +1,7 @@
 //! The object behind `Map<K, V>` and `OrderedMap<K, V>`: entries with opaque keys and values.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use super::sorted::{
     KeyEncoding, SCAN_BYTES_MAX, Scan, ScanFrom, ScanPage, SnapshotGone, SnapshotTaken, Sorted, TooManySnapshots,
     entry_bytes,
 };
-use crate::combine::{self, CombineError, combine};
+use crate::combine::{self, CombineError, combine, combine_all};
 use crate::ids::{Owner, WaiterId};
 use crate::object::Holder;
 use crate::turn::Turn;
@@ -84,12 +85,22 @@ impl MapObject {
 
     /// Merges all of these, or, if one cannot be, none.
     pub fn merge_all(&mut self, deltas: Vec<(Bytes, Bytes)>, by: String, turn: &mut Turn) -> Result<(), CombineError> {
-        let mut all: BTreeMap<Bytes, Bytes> = BTreeMap::new();
+        // What comes for one key is combined with it at once: one at a time would copy a large value for each.
+        let mut by_key: BTreeMap<Bytes, (Bytes, Vec<Bytes>)> = BTreeMap::new();
         for (key, value) in deltas {
-            let merged = merged(all.get(&key).or_else(|| self.entries.get(&key)), value, &by)?;
-            all.insert(key, merged);
+            match by_key.entry(key) {
+                Entry::Occupied(entry) => entry.into_mut().1.push(value),
+                Entry::Vacant(entry) => {
+                    let begun = match self.entries.get(entry.key()) {
+                        Some(there) => (there.clone(), vec![value]),
+                        None => (value, Vec::new()),
+                    };
+                    entry.insert(begun);
+                }
+            }
         }
-        for (key, value) in all {
+        let merged = by_key.into_iter().map(|(key, (there, come))| Ok((key, combine_all(&by, there, &come)?)));
+        for (key, value) in merged.collect::<Result<Vec<_>, CombineError>>()? {
             self.entries.insert(key, value, turn);
         }
         Ok(())

@@ -5,9 +5,12 @@ use std::ops::Range;
 use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
 
-use super::elements::{ArrayError, Elements, Op, Shape};
+use super::elements::{ArrayError, Elements, Shape};
+use super::merging::By;
 use super::pages::{check_index, check_range};
 use super::vector::{ElementsPage, check_pairs, check_size, summary};
+use crate::ids::Fence;
+use crate::turn::Turn;
 
 /// Numbers in rows and columns; use it through the client's `Matrix<T>`.
 #[object(name = "Matrix")]
@@ -15,8 +18,9 @@ use super::vector::{ElementsPage, check_pairs, check_size, summary};
 pub struct MatrixObject {
     rows: usize,
     columns: usize,
-    /// Grows with each change, so that a reader of several pages sees whether they belong together.
-    version: u64,
+    /// The turn of the last change, so that a reader of several pages sees whether they belong together. It grows even when the
+    /// object is deleted and made anew; one that was never changed is as its constructor made it, whichever it is.
+    version: Fence,
     /// One element: what the others are at first, and after they were taken.
     initial: Elements,
     /// Row by row.
@@ -33,7 +37,7 @@ impl MatrixObject {
         let bytes = rows.checked_mul(columns).and_then(|length| length.checked_mul(initial.element_bytes()));
         check_size(bytes)?;
         let initial = initial.repeated(1);
-        Ok(Self { rows, columns, version: 0, elements: initial.repeated(rows * columns), initial })
+        Ok(Self { rows, columns, version: Fence(0), elements: initial.repeated(rows * columns), initial })
     }
 
     /// How many rows there are, and how many columns.
@@ -73,19 +77,33 @@ impl MatrixObject {
     }
 
     /// Combines the element in that row and column with the first of `value`; returns what came of it.
-    pub fn merge_one(&mut self, row: usize, column: usize, value: Elements, op: Op) -> Result<Elements, ArrayError> {
+    pub fn merge_one(
+        &mut self,
+        row: usize,
+        column: usize,
+        value: Elements,
+        by: By,
+        turn: &mut Turn,
+    ) -> Result<Elements, ArrayError> {
         let index = self.index(row, column)?;
-        self.elements.merge(index, &value.repeated(1), op)?;
-        self.version += 1;
+        self.elements.merge(index, &value.repeated(1), &by)?;
+        self.version = turn.fence();
         self.get(row, column)
     }
 
     /// Combines the elements, row by row from number `start` on, with `delta`: a piece of something that has that shape.
-    pub fn merge(&mut self, shape: (usize, usize), start: usize, delta: Elements, op: Op) -> Result<(), ArrayError> {
+    pub fn merge(
+        &mut self,
+        shape: (usize, usize),
+        start: usize,
+        delta: Elements,
+        by: By,
+        turn: &mut Turn,
+    ) -> Result<(), ArrayError> {
         if shape != self.shape() {
             return Err(self.other_shape(shape.0, shape.1));
         }
-        self.merge_range(start, &delta, op)
+        self.merge_range(start, &delta, &by, turn)
     }
 
     /// Combines the elements of a row, from the column `start` on, with `delta`: a piece of a row of so many columns.
@@ -95,7 +113,8 @@ impl MatrixObject {
         columns: usize,
         start: usize,
         delta: Elements,
-        op: Op,
+        by: By,
+        turn: &mut Turn,
     ) -> Result<(), ArrayError> {
         let row = check_index(row, self.rows).map_err(ArrayError::Row)?;
         if columns != self.columns {
@@ -103,23 +122,29 @@ impl MatrixObject {
             return Err(ArrayError::Shape { expected, found });
         }
         check_range(start, Some(start.saturating_add(delta.len())), columns).map_err(ArrayError::Column)?;
-        self.merge_range(row * self.columns + start, &delta, op)
+        self.merge_range(row * self.columns + start, &delta, &by, turn)
     }
 
     /// Combines the element in each of `places` (row, column) with the one of `delta` that belongs to it.
-    pub fn merge_sparse(&mut self, places: Vec<(usize, usize)>, delta: Elements, op: Op) -> Result<(), ArrayError> {
+    pub fn merge_sparse(
+        &mut self,
+        places: Vec<(usize, usize)>,
+        delta: Elements,
+        by: By,
+        turn: &mut Turn,
+    ) -> Result<(), ArrayError> {
         check_pairs(places.len(), &delta)?;
         let indices: Result<Vec<usize>, ArrayError> =
             places.into_iter().map(|(row, column)| self.index(row, column)).collect();
-        self.elements.merge_at(&indices?, &delta, op)?;
-        self.version += 1;
+        self.elements.merge_at(&indices?, &delta, &by)?;
+        self.version = turn.fence();
         Ok(())
     }
 
     /// Sets all elements to the first of `value`.
-    pub fn fill(&mut self, value: Elements) -> Result<(), ArrayError> {
+    pub fn fill(&mut self, value: Elements, turn: &mut Turn) -> Result<(), ArrayError> {
         self.elements.fill(self.all(), &value)?;
-        self.version += 1;
+        self.version = turn.fence();
         Ok(())
     }
 
@@ -130,11 +155,11 @@ impl MatrixObject {
 
     /// The elements, row by row from number `start` on, as many as fit into so many bytes; they are what they were at first
     /// from now on.
-    pub fn take(&mut self, start: usize, bytes_max: usize) -> Result<ElementsPage, ArrayError> {
+    pub fn take(&mut self, start: usize, bytes_max: usize, turn: &mut Turn) -> Result<ElementsPage, ArrayError> {
         let page = self.page(0, None, start, bytes_max)?;
         let start = start.min(self.elements.len());
         self.elements.fill(start..start + page.elements.len(), &self.initial)?;
-        self.version += 1;
+        self.version = turn.fence();
         Ok(page)
     }
 
@@ -156,11 +181,11 @@ impl MatrixObject {
         ArrayError::Shape { expected: Shape::Matrix(self.rows, self.columns), found: Shape::Matrix(rows, columns) }
     }
 
-    fn merge_range(&mut self, start: usize, delta: &Elements, op: Op) -> Result<(), ArrayError> {
+    fn merge_range(&mut self, start: usize, delta: &Elements, by: &By, turn: &Turn) -> Result<(), ArrayError> {
         let end = Some(start.saturating_add(delta.len()));
         check_range(start, end, self.elements.len()).map_err(ArrayError::Index)?;
-        self.elements.merge(start, delta, op)?;
-        self.version += 1;
+        self.elements.merge(start, delta, by)?;
+        self.version = turn.fence();
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::shown::shown;
 use crate::grants::{Grants, LOOK_FROM, NotHeld, WaitQueue};
 use crate::ids::{Fence, Owner, WaiterId};
 use crate::object::Holder;
@@ -194,8 +195,11 @@ impl MutexObject {
     }
 
     fn summary(&self) -> serde_json::Value {
+        let value = shown(self.shape, &self.value);
         let conditions = self.conditions.iter().map(|(name, waiting)| (name.clone(), waiting.len().into()));
         json!({
+            "value": value,
+            "value_is_known": value.is_some(),
             "value_bytes": self.value.len(),
             "locked": self.is_locked(),
             "waiting": self.queue.len(),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::mutex::Locked;
+use super::shown::shown;
 use crate::grants::{Grants, NotHeld, WaitQueue};
 use crate::ids::{Owner, WaiterId};
 use crate::object::Holder;
@@ -143,7 +144,10 @@ impl RwLockObject {
 
     fn summary(&self) -> serde_json::Value {
         let is_writing = !self.is_free_to(Mode::Read);
+        let value = shown(self.shape, &self.value);
         json!({
+            "value": value,
+            "value_is_known": value.is_some(),
             "value_bytes": self.value.len(),
             "readers": if is_writing { 0 } else { self.held.len() },
             "writing": is_writing,

@@ -4,8 +4,11 @@ use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::elements::{ArrayError, Elements, Op, Shape};
+use super::elements::{ArrayError, Elements, Shape};
+use super::merging::By;
 use super::pages::{BULK_BYTES, check_index, check_range};
+use crate::ids::Fence;
+use crate::turn::Turn;
 
 /// The largest vector or matrix, in bytes of its elements.
 pub const ARRAY_BYTES_MAX: usize = 1 << 30;
@@ -14,8 +17,9 @@ pub const ARRAY_BYTES_MAX: usize = 1 << 30;
 #[object(name = "Vector")]
 #[derive(Debug, Serialize, Deserialize)]
 pub struct VectorObject {
-    /// Grows with each change, so that a reader of several pages sees whether they belong together.
-    version: u64,
+    /// The turn of the last change, so that a reader of several pages sees whether they belong together. It grows even when the
+    /// object is deleted and made anew; one that was never changed is as its constructor made it, whichever it is.
+    version: Fence,
     /// One element: what the others are at first, and after they were taken.
     initial: Elements,
     elements: Elements,
@@ -25,7 +29,7 @@ pub struct VectorObject {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ElementsPage {
     /// The version: pages of one version are of one moment.
-    pub version: u64,
+    pub version: Fence,
     /// The shape of all of it.
     pub shape: Shape,
     /// Whether what was asked for goes on.
@@ -40,7 +44,7 @@ impl VectorObject {
     pub fn new(length: usize, initial: Elements) -> Result<Self, String> {
         check_size(length.checked_mul(initial.element_bytes()))?;
         let initial = initial.repeated(1);
-        Ok(Self { version: 0, elements: initial.repeated(length), initial })
+        Ok(Self { version: Fence(0), elements: initial.repeated(length), initial })
     }
 
     /// How many elements there are.
@@ -72,43 +76,62 @@ impl VectorObject {
     }
 
     /// Combines the element at that index with the first of `value`; returns what came of it.
-    pub fn merge_one(&mut self, index: usize, value: Elements, op: Op) -> Result<Elements, ArrayError> {
+    pub fn merge_one(
+        &mut self,
+        index: usize,
+        value: Elements,
+        by: By,
+        turn: &mut Turn,
+    ) -> Result<Elements, ArrayError> {
         let index = self.check(index)?;
-        self.elements.merge(index, &value.repeated(1), op)?;
-        self.version += 1;
+        self.elements.merge(index, &value.repeated(1), &by)?;
+        self.version = turn.fence();
         self.get(index)
     }
 
     /// Combines the elements from `start` on with `delta`, which is a piece of something that is as long as the vector.
-    pub fn merge(&mut self, length: usize, start: usize, delta: Elements, op: Op) -> Result<(), ArrayError> {
+    pub fn merge(
+        &mut self,
+        length: usize,
+        start: usize,
+        delta: Elements,
+        by: By,
+        turn: &mut Turn,
+    ) -> Result<(), ArrayError> {
         if length != self.len() {
             let (expected, found) = (Shape::Vector(self.len()), Shape::Vector(length));
             return Err(ArrayError::Shape { expected, found });
         }
-        self.merge_range(start, delta, op)
+        self.merge_range(start, delta, by, turn)
     }
 
     /// Combines the elements from `start` on with `delta`.
-    pub fn merge_range(&mut self, start: usize, delta: Elements, op: Op) -> Result<(), ArrayError> {
+    pub fn merge_range(&mut self, start: usize, delta: Elements, by: By, turn: &mut Turn) -> Result<(), ArrayError> {
         check_range(start, Some(start.saturating_add(delta.len())), self.len()).map_err(ArrayError::Index)?;
-        self.elements.merge(start, &delta, op)?;
-        self.version += 1;
+        self.elements.merge(start, &delta, &by)?;
+        self.version = turn.fence();
         Ok(())
     }
 
     /// Combines the element at each of `indices` with the one of `delta` in that index's place.
-    pub fn merge_sparse(&mut self, indices: Vec<usize>, delta: Elements, op: Op) -> Result<(), ArrayError> {
+    pub fn merge_sparse(
+        &mut self,
+        indices: Vec<usize>,
+        delta: Elements,
+        by: By,
+        turn: &mut Turn,
+    ) -> Result<(), ArrayError> {
         check_pairs(indices.len(), &delta)?;
         indices.iter().try_for_each(|&index| self.check(index).map(drop))?;
-        self.elements.merge_at(&indices, &delta, op)?;
-        self.version += 1;
+        self.elements.merge_at(&indices, &delta, &by)?;
+        self.version = turn.fence();
         Ok(())
     }
 
     /// Sets all elements to the first of `value`.
-    pub fn fill(&mut self, value: Elements) -> Result<(), ArrayError> {
+    pub fn fill(&mut self, value: Elements, turn: &mut Turn) -> Result<(), ArrayError> {
         self.elements.fill(0..self.len(), &value)?;
-        self.version += 1;
+        self.version = turn.fence();
         Ok(())
     }
 
@@ -118,10 +141,10 @@ impl VectorObject {
     }
 
     /// The elements from `start` on, as many as fit into so many bytes; they are what they were at first from now on.
-    pub fn take(&mut self, start: usize, bytes_max: usize) -> Result<ElementsPage, ArrayError> {
+    pub fn take(&mut self, start: usize, bytes_max: usize, turn: &mut Turn) -> Result<ElementsPage, ArrayError> {
         let page = self.page(start, None, bytes_max)?;
         self.elements.fill(start..start + page.elements.len(), &self.initial)?;
-        self.version += 1;
+        self.version = turn.fence();
         Ok(page)
     }
 
@@ -156,7 +179,7 @@ pub(super) fn check_pairs(indices: usize, delta: &Elements) -> Result<(), ArrayE
     Err(ArrayError::Shape { expected: Shape::Vector(indices), found: Shape::Vector(delta.len()) })
 }
 
-pub(super) fn summary(elements: &Elements, shape: Shape, version: u64) -> serde_json::Value {
+pub(super) fn summary(elements: &Elements, shape: Shape, version: Fence) -> serde_json::Value {
     json!({
         "type": elements.type_name(),
         "shape": shape.to_string(),

@@ -97,7 +97,7 @@ pub(super) struct Sending {
     n_sent: usize,
     next_number: u32,
     ended: bool,
-    waiting_since_ms: u64,
+    waiting_since_ms: Option<u64>,
     /// Whether the copy is complete, and counts in all but the view.
     counted_in: bool,
 }
@@ -149,7 +149,7 @@ impl Slot {
             n_sent: 0,
             next_number: 0,
             ended: false,
-            waiting_since_ms: self.now_ms,
+            waiting_since_ms: None,
             counted_in: false,
         };
         sending.push(Piece::Begin(from));
@@ -260,7 +260,6 @@ impl Slot {
 
     /// The joining copy has a piece, and all before it.
     pub(super) fn handle_copied(&mut self, from: NodeId, image: u64, number: u32, out: &mut Vec<Effect>) {
-        let now_ms = self.now_ms;
         let Role::Primary(leading) = &mut self.role else { return };
         let Some(sending) = leading.sending.as_mut().filter(|sending| sending.to == from && sending.image == image)
         else {
@@ -269,7 +268,7 @@ impl Slot {
         while sending.pieces.front().is_some_and(|piece| piece.0 <= number) && sending.n_sent > 0 {
             sending.pieces.pop_front();
             sending.n_sent -= 1;
-            sending.waiting_since_ms = now_ms;
+            sending.waiting_since_ms = None;
         }
         self.pump_image(out);
         self.finish_image(out);
@@ -294,8 +293,12 @@ impl Slot {
     pub(crate) fn resend_image(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
         let Role::Primary(leading) = &mut self.role else { return };
         let Some(sending) = &mut leading.sending else { return };
-        if now_ms.saturating_sub(sending.waiting_since_ms) >= RESEND_MS && sending.n_sent > 0 {
-            (sending.n_sent, sending.waiting_since_ms) = (0, now_ms);
+        if sending.n_sent == 0 {
+            return;
+        }
+        let since = *sending.waiting_since_ms.get_or_insert(now_ms);
+        if now_ms.saturating_sub(since) >= RESEND_MS {
+            (sending.n_sent, sending.waiting_since_ms) = (0, Some(now_ms));
             self.pump_image(out);
         }
     }

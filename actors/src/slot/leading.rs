@@ -5,7 +5,6 @@ use bytes::Bytes;
 use super::image::Sending;
 use super::log::LogPlace;
 use super::{Effect, Role, Slot};
-use crate::arrival::Now;
 use crate::error::Refusal;
 use crate::ids::{Epoch, LogIndex, NodeId, Owner, SessionId};
 use crate::peer::{PeerBody, PeerMessage, ship};
@@ -31,7 +30,7 @@ pub(super) struct Leading {
     pub(super) sending: Option<Sending>,
     pub(super) n_images: u16,
     /// When the view was last asked to be changed.
-    proposed_ms: u64,
+    proposed_ms: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +69,7 @@ impl Follower {
 impl Leading {
     pub(super) fn alone(epoch: Epoch) -> Self {
         let followers = Vec::new();
-        Self { serving: Serving::Yes, since: epoch, followers, sending: None, n_images: 0, proposed_ms: 0 }
+        Self { serving: Serving::Yes, since: epoch, followers, sending: None, n_images: 0, proposed_ms: None }
     }
 
     fn follower(&mut self, node: NodeId) -> Option<&mut Follower> {
@@ -125,7 +124,7 @@ impl Slot {
                 leading.sending = None;
             }
             if epoch_before != placement.epoch {
-                leading.proposed_ms = 0;
+                leading.proposed_ms = None;
                 if matches!(leading.serving, Serving::Sealed(_)) {
                     // The hand-over was asked for in an epoch that is over, so it will not be.
                     leading.serving = Serving::Yes;
@@ -200,16 +199,17 @@ impl Slot {
         }
     }
 
-    /// Sends each other copy what it has not been sent. Call it after each batch, and now and then with the time.
-    pub fn ship(&mut self, out: &mut Vec<Effect>, now: Option<Now>) {
+    /// Sends each other copy what it has not been sent. Call it after each batch, and now and then with the time by a clock that
+    /// only goes forward.
+    pub fn ship(&mut self, out: &mut Vec<Effect>, steady_ms: Option<u64>) {
         let Role::Primary(leading) = &mut self.role else { return };
         for follower in &mut leading.followers {
-            if let (Some(now), Some(since)) = (now, follower.waiting_since_ms)
-                && now.ms.saturating_sub(since.max(follower.resent_ms)) >= RESEND_MS
+            if let (Some(now_ms), Some(since)) = (steady_ms, follower.waiting_since_ms)
+                && now_ms.saturating_sub(since.max(follower.resent_ms)) >= RESEND_MS
             {
                 follower.sent = self.log.place_at_most(follower.acked);
                 follower.told = None;
-                follower.resent_ms = now.ms;
+                follower.resent_ms = now_ms;
             }
             let mut told_anything = false;
             loop {
@@ -225,7 +225,7 @@ impl Slot {
                 }
                 // That something is committed is told with the next entries, or a little later.
                 let is_behind = follower.told.is_some_and(|told| told < self.committed);
-                let news = !told_anything && (follower.told.is_none() || (is_behind && now.is_some()));
+                let news = !told_anything && (follower.told.is_none() || (is_behind && steady_ms.is_some()));
                 if count == 0 && !news {
                     break;
                 }
@@ -236,10 +236,10 @@ impl Slot {
                 out.push(Effect::Send { to: follower.node, message });
             }
             let is_behind = follower.acked < follower.sent.index;
-            follower.waiting_since_ms = match (is_behind, now) {
+            follower.waiting_since_ms = match (is_behind, steady_ms) {
                 (false, _) => None,
                 (true, None) => follower.waiting_since_ms,
-                (true, Some(now)) => follower.waiting_since_ms.or(Some(now.ms)),
+                (true, Some(now_ms)) => follower.waiting_since_ms.or(Some(now_ms)),
             };
         }
     }
@@ -322,10 +322,10 @@ impl Slot {
     }
 
     /// Asks for the changes of the view that this copy waits for.
-    pub(crate) fn propose(&mut self, now: Now, out: &mut Vec<Effect>) {
+    pub(crate) fn propose(&mut self, steady_ms: u64, out: &mut Vec<Effect>) {
         let (slot, epoch, last) = (self.id, self.epoch, self.log.last().index);
         let Role::Primary(leading) = &mut self.role else { return };
-        if now.ms.saturating_sub(leading.proposed_ms) < PROPOSE_AGAIN_MS {
+        if leading.proposed_ms.is_some_and(|at| steady_ms.saturating_sub(at) < PROPOSE_AGAIN_MS) {
             return;
         }
         let command = match (leading.serving, &leading.sending) {
@@ -335,7 +335,7 @@ impl Slot {
             }
             _ => return,
         };
-        leading.proposed_ms = now.ms;
+        leading.proposed_ms = Some(steady_ms);
         out.push(Effect::Propose(command));
     }
 

@@ -96,14 +96,19 @@ impl<'de> Deserializer<'de> for Tracing<'_> {
         deserialize_char visit_char "char" |tracer| tracer.text.chars().next().unwrap_or(' ');
         deserialize_str visit_str "String" |tracer| tracer.text;
         deserialize_string visit_string "String" |tracer| tracer.text.to_owned();
-        deserialize_identifier visit_str "String" |tracer| tracer.text;
         deserialize_bytes visit_bytes "bytes" |tracer| tracer.text.as_bytes();
         deserialize_byte_buf visit_byte_buf "bytes" |tracer| tracer.text.as_bytes().to_vec();
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         *self.shape = Shape::Opaque;
+        self.tracer.meet_any(type_name::<V::Value>());
         visitor.visit_unit()
+    }
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        self.tracer.meet_name();
+        self.deserialize_str(visitor)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
@@ -126,6 +131,7 @@ impl<'de> Deserializer<'de> for Tracing<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+        self.tracer.meet_many(type_name::<V::Value>());
         let count = if self.tracer.is_cut() { 0 } else { 1 };
         let (mut shapes, result) = elements(self.tracer, count, visitor);
         *self.shape = Shape::Sequence(shapes.pop().unwrap_or(Shape::Opaque).into());
@@ -140,8 +146,11 @@ impl<'de> Deserializer<'de> for Tracing<'_> {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
         let mut shapes = Vec::new();
+        let map = type_name::<V::Value>();
+        self.tracer.meet_many(map);
         let left = if self.tracer.is_cut() { 0 } else { 2 };
-        let result = visitor.visit_map(Elements { tracer: self.tracer, shapes: &mut shapes, left });
+        let result =
+            visitor.visit_map(Entries { map, elements: Elements { tracer: self.tracer, shapes: &mut shapes, left } });
         let value = if shapes.len() == 2 { shapes.pop() } else { None };
         let [key, value] = [shapes.pop(), value].map(|shape| shape.unwrap_or(Shape::Opaque).into());
         *self.shape = Shape::Map(key, value);
@@ -195,7 +204,7 @@ impl<'de> Deserializer<'de> for Tracing<'_> {
     }
 }
 
-/// The elements of a sequence, or the keys and values of a map in turn.
+/// The elements of a sequence.
 struct Elements<'t> {
     tracer: &'t mut Tracer,
     shapes: &'t mut Vec<Shape>,
@@ -227,15 +236,22 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
     }
 }
 
-impl<'de> MapAccess<'de> for Elements<'_> {
+/// The keys and values of a map in turn.
+struct Entries<'t> {
+    map: &'static str,
+    elements: Elements<'t>,
+}
+
+impl<'de> MapAccess<'de> for Entries<'_> {
     type Error = Refused;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Refused> {
-        self.next(seed)
+        self.elements.tracer.map = self.map;
+        self.elements.next(seed)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Refused> {
-        self.next(seed)?.ok_or(Refused)
+        self.elements.next(seed)?.ok_or(Refused)
     }
 }
 

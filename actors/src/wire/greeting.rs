@@ -23,6 +23,10 @@ pub struct Hello {
     pub resume: bool,
     /// A job that lasts as long as the session.
     pub owned_job: Option<JobId>,
+    /// What the caller's process says of itself, such as `4711@host`: for operators, and trusted by nobody.
+    pub process: String,
+    /// The name of the job that the caller means; empty if it has none.
+    pub job_name: String,
     /// What proves who the caller is; empty as long as clusters trust their network.
     pub credential: Bytes,
 }

@@ -13,20 +13,20 @@ use greenroom_actors::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub const N_SLOTS: u16 = 4;
+pub(crate) const N_SLOTS: u16 = 4;
 
 /// A message between nodes that has not been delivered.
 type Sent = (NodeId, NodeId, PeerMessage);
 
-pub struct Cluster {
-    pub view: View,
-    pub hosts: BTreeMap<NodeId, Host>,
-    pub now_ms: u64,
-    pub network: VecDeque<Sent>,
-    pub proposed: Vec<ViewCommand>,
-    pub answers: Vec<(NodeId, CallId, Answer)>,
+pub(crate) struct Cluster {
+    pub(crate) view: View,
+    pub(crate) hosts: BTreeMap<NodeId, Host>,
+    pub(crate) now_ms: u64,
+    pub(crate) network: VecDeque<Sent>,
+    pub(crate) proposed: Vec<ViewCommand>,
+    pub(crate) answers: Vec<(NodeId, CallId, Answer)>,
     /// Pairs of nodes whose messages are lost.
-    pub cut: BTreeSet<(NodeId, NodeId)>,
+    pub(crate) cut: BTreeSet<(NodeId, NodeId)>,
     registry: Registry,
     scratch: RefCell<Vec<u8>>,
     next_lane: u32,
@@ -34,7 +34,7 @@ pub struct Cluster {
 
 impl Cluster {
     /// So many nodes, with so many copies of each slot, all in sync.
-    pub fn new(n_nodes: u32, copies: u8) -> Self {
+    pub(crate) fn new(n_nodes: u32, copies: u8) -> Self {
         let mut cluster = Self {
             view: View::default(),
             hosts: BTreeMap::new(),
@@ -55,11 +55,11 @@ impl Cluster {
         cluster
     }
 
-    pub fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         Now { ms: self.now_ms, seed: 7 }
     }
 
-    pub fn join(&mut self, name: &str) -> NodeId {
+    pub(crate) fn join(&mut self, name: &str) -> NodeId {
         let number = u64::from(self.next_lane) + 1_000 + self.view.version.0;
         let (name, address) = (name.to_owned(), name.to_owned());
         let (incarnation, identity) = (Incarnation(number), Identity(number));
@@ -72,7 +72,7 @@ impl Cluster {
     }
 
     /// Changes the view, and has every node know it at once.
-    pub fn change(&mut self, command: &ViewCommand) {
+    pub(crate) fn change(&mut self, command: &ViewCommand) {
         self.view.apply(command);
         self.install_everywhere();
     }
@@ -88,7 +88,7 @@ impl Cluster {
     }
 
     /// Copies every slot to where the ring wants it, and lets everything settle.
-    pub fn balance(&mut self) {
+    pub(crate) fn balance(&mut self) {
         for _ in 0..20 {
             let targets = self.view.targets();
             let mut starts = Vec::new();
@@ -107,7 +107,7 @@ impl Cluster {
     }
 
     /// Delivers all messages and carries out all proposals, for as long as there are any.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for _ in 0..50 {
             self.deliver_all();
             self.now_ms += 400;
@@ -122,21 +122,21 @@ impl Cluster {
         }
     }
 
-    pub fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         let now = self.now();
         for node in self.hosts.keys().copied().collect::<Vec<_>>() {
             let mut effects = Vec::new();
-            self.hosts.get_mut(&node).expect("there").tick(now, |_, _| None, &mut effects);
+            self.hosts.get_mut(&node).expect("there").tick(now, now.ms, |_, _| None, &mut effects);
             self.perform(node, effects);
         }
     }
 
-    pub fn deliver_all(&mut self) {
+    pub(crate) fn deliver_all(&mut self) {
         while self.deliver() {}
     }
 
     /// Delivers the oldest message; says whether there was one.
-    pub fn deliver(&mut self) -> bool {
+    pub(crate) fn deliver(&mut self) -> bool {
         let Some((from, to, message)) = self.network.pop_front() else { return false };
         if self.cut.contains(&(from, to)) {
             return true;
@@ -150,7 +150,7 @@ impl Cluster {
     }
 
     /// Loses a node without a word; the view is told that it is gone.
-    pub fn kill(&mut self, node: NodeId) {
+    pub(crate) fn kill(&mut self, node: NodeId) {
         self.hosts.remove(&node);
         self.view.apply(&ViewCommand::Remove(node));
         self.install_everywhere();
@@ -195,18 +195,18 @@ impl Cluster {
         }
     }
 
-    pub fn slot_of<T: Object>(&self, key: &str) -> SlotId {
+    pub(crate) fn slot_of<T: Object>(&self, key: &str) -> SlotId {
         slot_of(hash_object(JobId::DEFAULT, T::NAME, key), usize::from(N_SLOTS))
     }
 
     /// Who orders the calls of an object.
-    pub fn primary_of<T: Object>(&self, key: &str) -> NodeId {
+    pub(crate) fn primary_of<T: Object>(&self, key: &str) -> NodeId {
         let slot = self.slot_of::<T>(key);
         self.view.placement(slot).and_then(|placement| placement.primary).expect("it has a primary")
     }
 
     /// A call with an id of its own, which arrives at the primary.
-    pub fn send<T: Object>(&mut self, session: u64, key: &str, method: &str, arguments: &impl Serialize) -> CallId {
+    pub(crate) fn send<T: Object>(&mut self, session: u64, key: &str, method: &str, arguments: &impl Serialize) -> CallId {
         self.next_lane += 1;
         let call = CallId { session: SessionId(session), lane: Lane(self.next_lane), sequence: Sequence(1) };
         self.send_as::<T>(call, key, method, arguments);
@@ -214,11 +214,11 @@ impl Cluster {
     }
 
     /// A call, or a retry of it.
-    pub fn send_as<T: Object>(&mut self, call: CallId, key: &str, method: &str, arguments: &impl Serialize) {
+    pub(crate) fn send_as<T: Object>(&mut self, call: CallId, key: &str, method: &str, arguments: &impl Serialize) {
         self.send_made::<T>(call, key, method, arguments, Wanted::Anything);
     }
 
-    pub fn send_made<T: Object>(
+    pub(crate) fn send_made<T: Object>(
         &mut self,
         call: CallId,
         key: &str,
@@ -246,18 +246,18 @@ impl Cluster {
     }
 
     /// Takes the answer of a call, whichever node gave it.
-    pub fn answer(&mut self, call: CallId) -> Option<Answer> {
+    pub(crate) fn answer(&mut self, call: CallId) -> Option<Answer> {
         let position = self.answers.iter().position(|(_, answered, _)| *answered == call)?;
         Some(self.answers.remove(position).2)
     }
 
-    pub fn value<R: DeserializeOwned>(&mut self, call: CallId) -> R {
+    pub(crate) fn value<R: DeserializeOwned>(&mut self, call: CallId) -> R {
         let answer = self.answer(call).expect("the call is answered");
         postcard::from_bytes(&answer.result.expect("the call has a value")).expect("decodes")
     }
 
     /// The encoded state of an object on each node that has it.
-    pub fn states<T: Object>(&self, key: &str) -> Vec<(NodeId, Option<Bytes>)> {
+    pub(crate) fn states<T: Object>(&self, key: &str) -> Vec<(NodeId, Option<Bytes>)> {
         let id = self.slot_of::<T>(key);
         let hash = hash_object(JobId::DEFAULT, T::NAME, key);
         let name = ObjectName { hash, job: JobId::DEFAULT, object_type: T::TYPE, key };
@@ -271,6 +271,6 @@ impl Cluster {
 }
 
 /// How an object is made with these arguments.
-pub fn made_with(arguments: &impl Serialize) -> Wanted {
+pub(crate) fn made_with(arguments: &impl Serialize) -> Wanted {
     Wanted::Arguments(Construction::new(postcard::to_allocvec(arguments).expect("encodes").into()))
 }

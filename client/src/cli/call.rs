@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::signals::StopSignals;
 use super::target::{Job, JobArgument};
-use super::{ClusterArgument, Failure, Tool, client_runtime, output, types};
+use super::{ClusterArgument, Failure, Tool, client_runtime, names, output, types};
 use crate::client::Client;
 use crate::settings::{Cluster, Settings};
 
@@ -81,7 +81,7 @@ pub(super) fn run(tool: &Tool, command: &CallCommand) -> Result<ExitCode, Failur
     let object = call.object();
     let answer = runtime.block_on(async {
         let mut signals = StopSignals::listen()?;
-        make(&command.cluster, command.job.job, call, &mut signals, || {
+        make(&command.cluster, &command.job.job, call, &mut signals, || {
             format!("interrupted: if `{object}` has not answered yet, the call no longer waits there")
         })
         .await
@@ -100,7 +100,8 @@ fn find_type<'a>(tool: &Tool, object: &'a str) -> Result<(&'static ObjectType, &
     let (name, key) = object
         .split_once('/')
         .ok_or_else(|| Failure::Usage(format!("`{object}` names no object: it is TYPE/KEY, such as Counter/hits")))?;
-    if let Some(object_type) = tool.registry.get(name) {
+    let by_name = tool.registry.get(name);
+    if let Some(object_type) = by_name.or_else(|| tool.registry.get(names::type_behind(name)?)) {
         return Ok((object_type, key));
     }
     let known: Vec<_> = tool.registry.iter().map(|known| known.name).collect();
@@ -108,7 +109,7 @@ fn find_type<'a>(tool: &Tool, object: &'a str) -> Result<(&'static ObjectType, &
     if tool.leading.is_none() {
         why.push_str("\nTypes of your own are known to your own program: `my-app greenroom call …`");
     }
-    Err(Failure::Usage(why))
+    Err(Failure::Usage(names::unknown_type(&tool.registry, name, why)))
 }
 
 fn find_method(object_type: &'static ObjectType, name: &str) -> Result<(u16, &'static Method), Failure> {
@@ -161,14 +162,15 @@ fn value_of(text: &str) -> Value {
 /// Makes the call in a session of its own, which ends with it. At Ctrl-C it is given up, and `interrupted` says what that means.
 pub(super) async fn make(
     cluster: &ClusterArgument,
-    job: Job,
+    job: &Job,
     call: OutgoingCall,
     signals: &mut StopSignals,
     interrupted: impl FnOnce() -> String,
 ) -> Result<Result<Bytes, Error>, Failure> {
     let settings = Settings {
         cluster: Cluster::Nodes(cluster.cluster.0.clone()),
-        job: Some(job.0),
+        job: Some(job.id),
+        job_name: job.name.clone(),
         ..Settings::from_env().map_err(Failure::Usage)?
     };
     let client = Client::with_settings(settings).await.map_err(|error| Failure::Failed(super::no_cluster(&error)))?;

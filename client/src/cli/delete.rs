@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::signals::StopSignals;
 use super::target::{JobArgument, Target};
-use super::{ClusterArgument, Failure, Tool, call, client_runtime, output};
+use super::{ClusterArgument, Failure, Tool, call, client_runtime, names, output};
 
 /// The words after `delete`.
 #[derive(Clone, Debug, clap::Args)]
@@ -35,9 +35,57 @@ pub(super) struct DeleteCommand {
 /// Deletes an object, whether this program knows its type or only the node's does.
 pub(super) fn run(tool: &Tool, command: &DeleteCommand) -> Result<ExitCode, Failure> {
     let DeleteCommand { object, job, cluster, json } = command;
+    let runtime = client_runtime()?;
+    let deleted = runtime.block_on(async {
+        let mut signals = StopSignals::listen()?;
+        let mut target = object.clone();
+        let mut answer = delete(tool, command, &target, &mut signals).await?;
+        if let Err(Error::Refused { refusal: Refusal::UnknownType { .. }, .. }) = &answer
+            && let Some(behind) = names::type_behind(&target.type_name)
+        {
+            target.type_name = behind.to_owned();
+            answer = delete(tool, command, &target, &mut signals).await?;
+        }
+        let hint = if answer.as_ref().is_ok_and(|deleted| !deleted) && !json {
+            names::meant(cluster, &target, &job.job).await
+        } else {
+            String::new()
+        };
+        Ok((answer, target, hint))
+    });
+    runtime.shutdown_background();
+    let (answer, target, hint) = deleted?;
+    match answer {
+        Ok(deleted) => {
+            if *json {
+                output::json(&json!({ "deleted": deleted }));
+            } else if deleted {
+                output::line(format_args!("deleted `{target}`"));
+            } else {
+                output::complain(format_args!("`{target}` does not exist{hint}"));
+            }
+            Ok(if deleted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Err(Error::Refused { refusal: refusal @ Refusal::UnknownType { .. }, .. }) => {
+            Err(Failure::Usage(names::unknown_type(&tool.registry, &object.type_name, refusal.to_string())))
+        }
+        Err(error) => {
+            call::show_failure(error.to_string(), error.applied(), None, *json);
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Deletes the object of that very name; returns whether it was there.
+async fn delete(
+    tool: &Tool,
+    command: &DeleteCommand,
+    target: &Target,
+    signals: &mut StopSignals,
+) -> Result<Result<bool, Error>, Failure> {
     let delete = OutgoingCall {
-        object_type: tool.registry.get(&object.type_name).unwrap_or_else(|| stand_in(&object.type_name)),
-        key: KeyText::Shared(object.key.as_str().into()),
+        object_type: tool.registry.get(&target.type_name).unwrap_or_else(|| stand_in(&target.type_name)),
+        key: KeyText::Shared(target.key.as_str().into()),
         job: None,
         construction: None,
         method: system::DELETE,
@@ -46,35 +94,14 @@ pub(super) fn run(tool: &Tool, command: &DeleteCommand) -> Result<ExitCode, Fail
         arguments: Bytes::new(),
         timeout: None,
     };
-    let runtime = client_runtime()?;
-    let answer = runtime.block_on(async {
-        let mut signals = StopSignals::listen()?;
-        call::make(cluster, job.job, delete, &mut signals, || {
-            format!("interrupted: `{object}` may have been deleted or not")
-        })
-        .await
-    });
-    runtime.shutdown_background();
-    match answer? {
+    let interrupted = || format!("interrupted: `{target}` may have been deleted or not");
+    let answer = call::make(&command.cluster, &command.job.job, delete, signals, interrupted).await?;
+    match answer {
         Ok(reply) => {
-            let deleted: bool = postcard::from_bytes(&reply)
-                .map_err(|error| Failure::Failed(format!("the reply is not readable: {error}")))?;
-            if *json {
-                output::json(&json!({ "deleted": deleted }));
-            } else if deleted {
-                output::line(format_args!("deleted `{object}`"));
-            } else {
-                output::complain(format_args!("`{object}` does not exist"));
-            }
-            Ok(if deleted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            let unreadable = |error| Failure::Failed(format!("the reply is not readable: {error}"));
+            postcard::from_bytes(&reply).map(Ok).map_err(unreadable)
         }
-        Err(Error::Refused { refusal: refusal @ Refusal::UnknownType { .. }, .. }) => {
-            Err(Failure::Usage(refusal.to_string()))
-        }
-        Err(error) => {
-            call::show_failure(error.to_string(), error.applied(), None, *json);
-            Ok(ExitCode::FAILURE)
-        }
+        Err(error) => Ok(Err(error)),
     }
 }
 

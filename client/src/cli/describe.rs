@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use super::reach::NoAnswer;
-use super::report::{Link, Look, News};
+use super::report::{Link, News};
 use super::target::{JobArgument, Target};
-use super::{ClusterArgument, Failure, client_runtime, output};
+use super::{ClusterArgument, Failure, Tool, client_runtime, names, output};
 
 /// The words after `describe`.
 #[derive(Clone, Debug, clap::Args)]
@@ -30,28 +30,26 @@ pub(super) struct DescribeCommand {
 }
 
 /// Describes an object.
-pub(super) fn run(command: &DescribeCommand) -> Result<ExitCode, Failure> {
+pub(super) fn run(tool: &Tool, command: &DescribeCommand) -> Result<ExitCode, Failure> {
     let DescribeCommand { object, job, cluster, json } = command;
     let look = client_runtime()?.block_on(async {
-        let mut link = Link::open(cluster, object, job.job).await?;
+        let mut link = Link::open(cluster, object, &job.job).await?;
         match link.look(None).await {
-            Ok(News::Changed(look)) => Ok(look),
+            Ok(News::Changed(look)) => match look.absence() {
+                Some(why) if !json => Err(Failure::Failed(why + &names::meant(cluster, link.target(), &job.job).await)),
+                Some(_) | None => Ok(look),
+            },
             Ok(News::Same { .. }) => Err(Failure::Failed(format!("the node does not describe `{object}`"))),
             Err(NoAnswer::Down(why)) => Err(Failure::Failed(format!("`{object}` cannot be asked: {why}"))),
-            Err(NoAnswer::Senseless(why)) => Err(Failure::Usage(why)),
+            Err(NoAnswer::Senseless(why)) => {
+                Err(Failure::Usage(names::unknown_type(&tool.registry, &object.type_name, why)))
+            }
         }
     })?;
-    show(&look, *json)
-}
-
-fn show(look: &Look, json: bool) -> Result<ExitCode, Failure> {
-    if json {
+    if *json {
         output::json(look.json());
-        return Ok(if look.exists() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    } else {
+        output::line(look.text(look.now_ms));
     }
-    if let Some(why) = look.absence() {
-        return Err(Failure::Failed(why));
-    }
-    output::line(look.text(look.now_ms));
-    Ok(ExitCode::SUCCESS)
+    Ok(if look.exists() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use greenroom_actors::JobId;
 use greenroom_rpc::proto::{ListObjectsRequest, ObjectId, ObjectRow};
 use serde::Serialize;
 
 use super::reach::{self, NoAnswer};
 use super::table::{self, Align};
 use super::target::{Job, JobArgument};
-use super::{ClusterArgument, Failure, client_runtime, output, readable};
+use super::{ClusterArgument, Failure, Tool, client_runtime, names, output, readable};
 
 /// How long a node may take for a page: it may have to look at millions of objects, or to encode large ones.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -72,7 +71,9 @@ struct Listing {
 struct ObjectPart {
     r#type: String,
     key: String,
+    /// Its name, if the node knows it, and else its id.
     job: String,
+    job_id: String,
     /// `exists` or `lost`.
     state: &'static str,
     state_bytes: Option<u64>,
@@ -98,8 +99,17 @@ struct NodeListing {
 }
 
 /// Lists the objects of a cluster.
-pub(super) fn run(command: &ObjectsCommand) -> Result<ExitCode, Failure> {
-    let listing = client_runtime()?.block_on(gather(command))?;
+pub(super) fn run(tool: &Tool, command: &ObjectsCommand) -> Result<ExitCode, Failure> {
+    let listing = client_runtime()?.block_on(async {
+        let type_name = command.type_name.as_deref();
+        match (gather(command, type_name).await, type_name) {
+            (Err(Failure::Usage(why)), Some(name)) => match names::type_behind(name) {
+                Some(behind) => gather(command, Some(behind)).await,
+                None => Err(Failure::Usage(names::unknown_type(&tool.registry, name, why))),
+            },
+            (listing, _) => listing,
+        }
+    })?;
     for DownNode { name, reason } in &listing.down {
         output::note(format_args!("{name} is down, its objects are missing: {reason}"));
     }
@@ -112,13 +122,13 @@ pub(super) fn run(command: &ObjectsCommand) -> Result<ExitCode, Failure> {
 }
 
 /// Asks all nodes of the cluster at once.
-async fn gather(command: &ObjectsCommand) -> Result<Listing, Failure> {
+async fn gather(command: &ObjectsCommand, type_name: Option<&str>) -> Result<Listing, Failure> {
     let table = reach::find_table(&command.cluster.cluster.0).await?;
     let limit = usize::try_from(command.limit).unwrap_or(usize::MAX);
     let request = ListObjectsRequest {
-        type_name: command.type_name.clone(),
+        type_name: type_name.map(str::to_owned),
         prefix: command.prefix.clone(),
-        job: (!command.all_jobs).then_some(command.job.job.0.0),
+        job: (!command.all_jobs).then_some(command.job.job.id.0),
         sizes: command.sizes,
         limit: u32::try_from(limit.min(PAGE_ROWS_MAX)).unwrap_or(u32::MAX),
         ..ListObjectsRequest::default()
@@ -202,10 +212,12 @@ impl Listing {
 impl ObjectPart {
     fn new(row: ObjectRow) -> Self {
         let id = row.id.unwrap_or_default();
+        let job = Job::seen(id.job, row.job_name);
         Self {
             r#type: id.type_name,
             key: id.key,
-            job: Job(JobId(id.job)).to_string(),
+            job: job.to_string(),
+            job_id: job.hex(),
             state: if row.lost { "lost" } else { "exists" },
             state_bytes: row.state_bytes,
             holders: row.holders,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use greenroom_actors::SlotTable;
 use greenroom_rpc::proto::DescribeObjectRequest;
 use greenroom_rpc::proto::control_client::ControlClient;
 use serde_json::{Value, json};
@@ -10,13 +11,14 @@ use tonic::transport::Channel;
 use super::reach::{self, ANSWER_TIMEOUT, NoAnswer};
 use super::table::{self, Align};
 use super::target::{Job, Target};
-use super::{ClusterArgument, Failure, readable};
+use super::{ClusterArgument, Failure, names, readable};
 
 /// The way to the node of an object.
 #[derive(Debug)]
 pub(super) struct Link {
     target: Target,
     job: Job,
+    table: SlotTable,
     node: String,
     address: String,
     slot: u16,
@@ -44,27 +46,46 @@ pub(super) enum News {
 
 impl Link {
     /// Finds the node of the object. Nobody is asked about the object yet.
-    pub(super) async fn open(cluster: &ClusterArgument, target: &Target, job: Job) -> Result<Self, Failure> {
+    pub(super) async fn open(cluster: &ClusterArgument, target: &Target, job: &Job) -> Result<Self, Failure> {
         let table = reach::find_table(&cluster.cluster.0).await?;
-        let slot = table.slot_of(target.hash(job.0));
+        Self::to(table, target.clone(), job.clone()).map_err(Failure::Failed)
+    }
+
+    fn to(table: SlotTable, target: Target, job: Job) -> Result<Self, String> {
+        let slot = table.slot_of(target.hash(job.id));
         let member = table.place(slot).and_then(|place| table.member(place.primary));
-        let member = member.ok_or_else(|| Failure::Failed(format!("slot {slot} has no node")))?;
+        let member = member.ok_or_else(|| format!("slot {slot} has no node"))?;
         let (node, address) = (member.name.clone(), member.address.clone());
-        Ok(Self { target: target.clone(), job, node, address, slot: slot.0, control: None })
+        Ok(Self { target, job, table, node, address, slot: slot.0, control: None })
+    }
+
+    /// Which object is looked at: of the type behind a name of the library, if the node knows none of that name.
+    pub(super) fn target(&self) -> &Target {
+        &self.target
     }
 
     /// Asks the node for a description, or, if `known` is still the object's version, for its clock.
     pub(super) async fn look(&mut self, known: Option<u64>) -> Result<News, NoAnswer> {
+        let answer = self.ask(known).await;
+        let behind = names::type_behind(&self.target.type_name);
+        let (Err(NoAnswer::Senseless(_)), Some(behind)) = (&answer, behind) else { return answer };
+        let target = Target { type_name: behind.to_owned(), key: self.target.key.clone() };
+        *self = Self::to(self.table.clone(), target, self.job.clone()).map_err(NoAnswer::Down)?;
+        self.ask(known).await
+    }
+
+    async fn ask(&mut self, known: Option<u64>) -> Result<News, NoAnswer> {
         let control = match &mut self.control {
             Some(control) => control,
             none => none.insert(reach::connect(&self.address).await?),
         };
-        let request = DescribeObjectRequest { id: Some(self.target.id(self.job.0)), known };
+        let request = DescribeObjectRequest { id: Some(self.target.id(self.job.id)), known };
         let answer = reach::answer(&self.address, ANSWER_TIMEOUT, control.describe_object(request)).await;
         if answer.is_err() {
             self.control = None;
         }
         let reply = answer?;
+        self.job.name = self.job.name.take().or(reply.job_name);
         let Some(description) = reply.description else { return Ok(News::Same { now_ms: reply.now_ms }) };
         let unreadable = |why: &dyn fmt::Display| NoAnswer::Down(format!("{} describes it badly: {why}", self.address));
         let mut json: Value = serde_json::from_str(&description).map_err(|error| unreadable(&error))?;
@@ -72,6 +93,7 @@ impl Link {
         fields.extend([
             ("key".to_owned(), json!(self.target.key)),
             ("job".to_owned(), json!(self.job.to_string())),
+            ("job_id".to_owned(), json!(self.job.hex())),
             ("node".to_owned(), json!(self.node)),
             ("address".to_owned(), json!(self.address)),
             ("shard".to_owned(), json!(reply.shard)),
@@ -171,7 +193,7 @@ impl Look {
             .as_array()
             .into_iter()
             .flatten()
-            .map(|row| columns.iter().map(|(_, field)| cell(field, &row[*field], now_ms)).collect())
+            .map(|row| columns.iter().map(|(_, field)| cell(field, row, now_ms)).collect())
             .collect();
         if n_rows == 0 {
             return String::new();
@@ -187,7 +209,8 @@ impl Look {
 }
 
 /// A field of a row for people: times as durations.
-fn cell(field: &str, value: &Value, now_ms: u64) -> String {
+fn cell(field: &str, row: &Value, now_ms: u64) -> String {
+    let value = &row[field];
     match (field, value.as_u64()) {
         ("since_ms", Some(since_ms)) => readable::duration(now_ms.saturating_sub(since_ms)),
         ("deadline_ms", Some(deadline_ms)) => match deadline_ms.saturating_sub(now_ms) {
@@ -195,7 +218,24 @@ fn cell(field: &str, value: &Value, now_ms: u64) -> String {
             left_ms => format!("in {}", readable::duration(left_ms)),
         },
         ("deadline_ms", None) => "no deadline".to_owned(),
+        ("owner", _) => owner(row, now_ms),
         _ => plain(value),
+    }
+}
+
+/// An owner for people: what its process says of itself, its id, and when it ends if its process is away.
+fn owner(row: &Value, now_ms: u64) -> String {
+    let id = plain(&row["owner"]);
+    let name = match &row["process"] {
+        Value::String(process) => format!("{} ({id})", readable::text(process)),
+        _ => id,
+    };
+    match row["ends_at_ms"].as_u64() {
+        Some(ends_ms) => {
+            let left = readable::duration(ends_ms.saturating_sub(now_ms));
+            format!("{name}, away: released in {left} unless it comes back")
+        }
+        None => name,
     }
 }
 
@@ -243,6 +283,18 @@ mod tests {
                         sit     session 3  350 ms  in 3 min";
         assert_eq!(desks().text(10_000), expected);
         assert_eq!(desks().line(), "`Desks/hall`: {\"free\":0}; 3 holders; 1 parked call");
+    }
+
+    #[test]
+    fn owners_are_shown_as_their_processes_say() {
+        let mut desks = desks();
+        desks.json["holders"][0]["process"] = json!("4711@host\u{1b}[2J");
+        desks.json["parked"][0]["process"] = json!("12@other");
+        desks.json["parked"][0]["ends_at_ms"] = json!(17_000);
+        let text = desks.text(10_000);
+        assert!(text.contains("\ndesk  4711@host\\u{1b}[2J (session 1)  7  "), "{text}");
+        let away = "\nsit     12@other (session 3), away: released in 7.0 s unless it comes back  350 ms";
+        assert!(text.contains(away), "{text}");
     }
 
     #[test]

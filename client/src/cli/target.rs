@@ -50,8 +50,24 @@ pub(super) struct JobArgument {
 }
 
 /// A job as a person writes it: by its name, or by its id, since jobs that end with a program have no name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Job(pub(super) JobId);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Job {
+    pub(super) id: JobId,
+    /// Its name, if that is known.
+    pub(super) name: Option<String>,
+}
+
+impl Job {
+    /// A job that a node tells of.
+    pub(super) fn seen(id: u64, name: Option<String>) -> Self {
+        Self { id: JobId(id), name }
+    }
+
+    /// Its id, as one can write it.
+    pub(super) fn hex(&self) -> String {
+        format!("0x{:016x}", self.id.0)
+    }
+}
 
 impl FromStr for Job {
     type Err = std::convert::Infallible;
@@ -62,18 +78,21 @@ impl FromStr for Job {
             && digits.len() == 16
             && let Ok(id) = u64::from_str_radix(digits, 16)
         {
-            return Ok(Self(JobId(id)));
+            return Ok(Self { id: JobId(id), name: None });
         }
         // A variable that is set to nothing is as good as none.
-        Ok(Self(if text.is_empty() { JobId::DEFAULT } else { JobId::named(text) }))
+        let name = if text.is_empty() { "default" } else { text };
+        Ok(Self { id: JobId::named(name), name: Some(name.to_owned()) })
     }
 }
 
 impl fmt::Display for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            JobId::DEFAULT => f.write_str("default"),
-            JobId(id) => write!(f, "0x{id:016x}"),
+        match &self.name {
+            _ if self.id == JobId::DEFAULT => f.write_str("default"),
+            // Whoever reads it must be able to write it.
+            Some(name) if name.parse().is_ok_and(|read: Self| read.id == self.id) => f.write_str(&readable::text(name)),
+            Some(_) | None => f.write_str(&self.hex()),
         }
     }
 }
@@ -84,12 +103,22 @@ mod tests {
 
     #[test]
     fn a_job_is_meant_by_its_name_or_by_its_id() {
-        assert_eq!("default".parse(), Ok(Job(JobId::DEFAULT)));
-        assert_eq!(" ".parse(), Ok(Job(JobId::DEFAULT)));
-        assert_eq!("night".parse(), Ok(Job(JobId::named("night"))));
-        assert_eq!("0x12".parse(), Ok(Job(JobId::named("0x12"))), "an id has all its digits");
-        for id in [JobId::DEFAULT, JobId(1), JobId::named("night")] {
-            assert_eq!(Job(id).to_string().parse(), Ok(Job(id)));
+        let id = |text: &str| text.parse().map(|job: Job| job.id);
+        assert_eq!(id("default"), Ok(JobId::DEFAULT));
+        assert_eq!(id(" "), Ok(JobId::DEFAULT));
+        assert_eq!(id("night"), Ok(JobId::named("night")));
+        assert_eq!(id("0x12"), Ok(JobId::named("0x12")), "an id has all its digits");
+        for number in [0, 1, JobId::named("night").0] {
+            assert_eq!(id(&Job::seen(number, None).to_string()), Ok(JobId(number)));
+        }
+    }
+
+    #[test]
+    fn a_job_is_shown_by_its_name_if_that_is_its_own() {
+        let night = JobId::named("night").0;
+        assert_eq!(Job::seen(night, Some("night".to_owned())).to_string(), "night");
+        for other in ["day", "0x0000000000000001", " night\u{1b}"] {
+            assert_eq!(Job::seen(night, Some(other.to_owned())).to_string(), format!("0x{night:016x}"));
         }
     }
 

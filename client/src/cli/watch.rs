@@ -10,7 +10,7 @@ use super::reach::NoAnswer;
 use super::report::{Link, Look, News};
 use super::signals::StopSignals;
 use super::target::{JobArgument, Target};
-use super::{ClusterArgument, Failure, client_runtime, output};
+use super::{ClusterArgument, Failure, Tool, client_runtime, names, output};
 
 /// Moves to the top left of a terminal, and clears it.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
@@ -66,7 +66,7 @@ struct Screen {
 }
 
 /// Watches an object until Ctrl-C.
-pub(super) fn run(command: &WatchCommand) -> Result<ExitCode, Failure> {
+pub(super) fn run(tool: &Tool, command: &WatchCommand) -> Result<ExitCode, Failure> {
     let display = match command.json {
         true => Display::Json,
         false if std::io::stdout().is_terminal() => Display::Redrawn,
@@ -76,7 +76,7 @@ pub(super) fn run(command: &WatchCommand) -> Result<ExitCode, Failure> {
     let watched = runtime.block_on(async {
         let mut signals = StopSignals::listen()?;
         tokio::select! {
-            ended = watch(command, display) => ended,
+            ended = watch(tool, command, display) => ended,
             () = signals.next() => Ok(()),
         }
     });
@@ -85,9 +85,9 @@ pub(super) fn run(command: &WatchCommand) -> Result<ExitCode, Failure> {
 }
 
 /// Looks again and again; ends when nobody reads any more.
-async fn watch(command: &WatchCommand, display: Display) -> Result<(), Failure> {
+async fn watch(tool: &Tool, command: &WatchCommand, display: Display) -> Result<(), Failure> {
     let WatchCommand { object, job, cluster, .. } = command;
-    let mut link = Link::open(cluster, object, job.job).await?;
+    let mut link = Link::open(cluster, object, &job.job).await?;
     let mut screen = Screen { display, last: None, drawn: String::new(), trouble: None };
     let mut interval = tokio::time::interval(Duration::from_millis(command.interval_ms));
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -96,7 +96,9 @@ async fn watch(command: &WatchCommand, display: Display) -> Result<(), Failure> 
         let known = screen.last.as_ref().map(|look| look.version);
         let is_read = match link.look(known).await {
             Ok(news) => screen.tell(news),
-            Err(NoAnswer::Senseless(why)) => return Err(Failure::Usage(why)),
+            Err(NoAnswer::Senseless(why)) => {
+                return Err(Failure::Usage(names::unknown_type(&tool.registry, &object.type_name, why)));
+            }
             Err(NoAnswer::Down(why)) if screen.last.is_none() => {
                 return Err(Failure::Failed(format!("`{object}` cannot be asked: {why}")));
             }

@@ -1,7 +1,9 @@
 //! `Journal<T>`: entries that are appended, numbered, and read from any place.
 
-use greenroom_actors::Error;
-use greenroom_actors::objects::{JournalObject, JournalPage, PAGE_BYTES, Trimmed};
+use std::time::Duration;
+
+use greenroom_actors::objects::{JournalError, JournalObject, JournalPage, PAGE_BYTES};
+use greenroom_actors::{Error, Fence};
 use greenroom_macros::twins;
 
 use super::pieces::{bulks, encode_all};
@@ -17,6 +19,11 @@ face! {
     /// **Guarantees.** Each call is linearizable. Entries are numbered from 0 in the order of their arrival and never change;
     /// nothing is lost to a slow reader until somebody calls [`trim`](Self::trim), which is the only way to shorten a journal.
     /// Readers leave no trace: whoever wants to go on later keeps the index.
+    ///
+    /// A journal that is deleted takes its entries with it, and a new one of the name begins at 0. Whoever waits in the old one is
+    /// told ([`Error::ObjectLost`]), and a reader that has read of the old one is told as soon as it reads on
+    /// ([`JournalError::MadeAnew`]): it never goes on silently in another journal. An index that was kept from before knows no
+    /// journal, so keep it no longer than the journal.
     ///
     /// **Cost.** Each call is one round trip and carries the entries once. A reader that [follows](Self::follow) waits in the
     /// object, at no cost of a thread there, and gets what was appended with the reply; it does not poll.
@@ -45,6 +52,7 @@ impl<T: Value> Journal<T> {
     /// The entries from the index `from` to the end, brought in pages of about 1 MiB as they are needed.
     ///
     /// Since entries never change, it sees each once and in order; it ends where the journal ended when its last page was read.
+    /// If the journal is made anew between two pages, the second is [`JournalError::MadeAnew`].
     pub fn iter(&self, from: u64) -> JournalIter<T> {
         JournalIter { reader: Reader::new(self, from), ended: false }
     }
@@ -90,9 +98,9 @@ impl<T: Value> Journal<T> {
     /// The entries from the index `from` on: at most `max`, and about 1 MiB; none if the journal ends before it.
     ///
     /// # Errors
-    /// [`Error::Method`] with [`Trimmed`] when that entry is no longer kept; and as every call's.
-    pub async fn read_from(&self, from: u64, max: usize) -> Result<Vec<T>, Error<Trimmed>> {
-        let page = self.handle.read_async(from, max, PAGE_BYTES).await?;
+    /// [`Error::Method`] with [`JournalError::Trimmed`] when that entry is no longer kept; and as every call's.
+    pub async fn read_from(&self, from: u64, max: usize) -> Result<Vec<T>, Error<JournalError>> {
+        let page = self.handle.read_async(from, max, PAGE_BYTES, None).await?;
         self.entries(&page).map_err(Error::widen)
     }
 
@@ -101,10 +109,18 @@ impl<T: Value> Journal<T> {
     /// It does not ask whether the entry is still kept. Dropping the future leaves the queue.
     ///
     /// # Errors
-    /// [`Error::TimedOut`] at the end of the handle's timeout, if it has one; and as every call's.
+    /// [`Error::ObjectLost`] when the journal is deleted meanwhile; [`Error::TimedOut`] at the end of the handle's timeout, if it has one; and as every call's.
     pub async fn wait_for(&self, index: u64) -> Result<u64, Error> {
-        let page = self.handle.read_when_there_async(index, 0, 0).await?;
+        let page = self.handle.read_when_there_async(index, 0, 0, None).await?;
         Ok(page.end)
+    }
+
+    /// As [`wait_for`](Self::wait_for), at most that long.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] when the entry was not there in time; and as every call's.
+    pub async fn wait_for_timeout(&self, index: u64, timeout: Duration) -> Result<u64, Error> {
+        self.with_timeout(timeout).wait_for_async(index).await
     }
 
     /// The index of the first entry that is kept; the end of the journal if none is.
@@ -165,12 +181,14 @@ struct Reader<T> {
     next: u64,
     /// The end of the journal, as it was last heard.
     end: u64,
+    /// Which of the journals that had this name it is.
+    born: Option<Fence>,
 }
 
 impl<T: Value> Reader<T> {
     fn new(journal: &Journal<T>, from: u64) -> Self {
         // It is not known where the journal ends, only that nothing behind it was heard of.
-        Self { journal: journal.clone(), page: Vec::new().into_iter(), next: from, end: u64::MAX }
+        Self { journal: journal.clone(), page: Vec::new().into_iter(), next: from, end: u64::MAX, born: None }
     }
 
     fn take(&mut self) -> Option<T> {
@@ -180,26 +198,27 @@ impl<T: Value> Reader<T> {
     }
 
     /// Brings the next page; it is empty at the end of the journal.
-    async fn turn_page(&mut self) -> Result<(), Error<Trimmed>> {
-        let page = self.journal.handle.read_async(self.next, usize::MAX, PAGE_BYTES).await?;
+    async fn turn_page(&mut self) -> Result<(), Error<JournalError>> {
+        let page = self.journal.handle.read_async(self.next, usize::MAX, PAGE_BYTES, self.born).await?;
         self.accept(page)
     }
 
     /// Brings the next page, and waits for it at the end of the journal.
-    async fn turn_page_when_there(&mut self) -> Result<(), Error<Trimmed>> {
+    async fn turn_page_when_there(&mut self) -> Result<(), Error<JournalError>> {
         if self.next < self.end {
             self.turn_page().await?;
             if self.page.len() > 0 {
                 return Ok(());
             }
         }
-        let page = self.journal.handle.read_when_there_async(self.next, usize::MAX, WAKE_BYTES).await?;
+        let waiting = self.journal.handle.read_when_there_async(self.next, usize::MAX, WAKE_BYTES, self.born);
+        let page = waiting.await?;
         self.accept(page)
     }
 
-    fn accept(&mut self, page: JournalPage) -> Result<(), Error<Trimmed>> {
+    fn accept(&mut self, page: JournalPage) -> Result<(), Error<JournalError>> {
         self.page = self.journal.entries(&page).map_err(Error::widen)?.into_iter();
-        self.end = page.end;
+        (self.end, self.born) = (page.end, page.born);
         Ok(())
     }
 }
@@ -213,7 +232,7 @@ pub struct JournalIter<T> {
 
 impl<T: Value> JournalIter<T> {
     /// The next entry, for async code. Dropping the future skips nothing.
-    pub async fn next_async(&mut self) -> Option<Result<T, Error<Trimmed>>> {
+    pub async fn next_async(&mut self) -> Option<Result<T, Error<JournalError>>> {
         if self.needs_page() {
             let turned = self.reader.turn_page().await;
             return self.after(turned);
@@ -230,7 +249,7 @@ impl<T: Value> JournalIter<T> {
         self.reader.page.len() == 0 && !self.ended
     }
 
-    fn after(&mut self, turned: Result<(), Error<Trimmed>>) -> Option<Result<T, Error<Trimmed>>> {
+    fn after(&mut self, turned: Result<(), Error<JournalError>>) -> Option<Result<T, Error<JournalError>>> {
         if let Err(error) = turned {
             self.ended = true;
             return Some(Err(error));
@@ -241,10 +260,10 @@ impl<T: Value> JournalIter<T> {
 }
 
 impl<T: Value> Iterator for JournalIter<T> {
-    type Item = Result<T, Error<Trimmed>>;
+    type Item = Result<T, Error<JournalError>>;
 
     /// Blocks while a page is brought; [`next_async`](Self::next_async) does not.
-    fn next(&mut self) -> Option<Result<T, Error<Trimmed>>> {
+    fn next(&mut self) -> Option<Result<T, Error<JournalError>>> {
         if self.needs_page() {
             let raw = self.reader.journal.object().clone();
             let turned = raw.wait(self.reader.turn_page());
@@ -256,7 +275,8 @@ impl<T: Value> Iterator for JournalIter<T> {
 
 /// The entries of a [`Journal`] without end; see [`Journal::follow`].
 ///
-/// After an error it can go on: it tries again from the same entry.
+/// After an error it can go on: it tries again from the same entry. Only of a journal that was made anew it never tells anything
+/// but that.
 #[derive(Debug)]
 pub struct Follow<T> {
     reader: Reader<T>,
@@ -266,9 +286,10 @@ impl<T: Value> Follow<T> {
     /// The next entry, for async code. Dropping the future skips nothing.
     ///
     /// # Errors
-    /// [`Error::Method`] with [`Trimmed`] when that entry is no longer kept; [`Error::TimedOut`] at the end of the handle's
-    /// timeout, if it has one; and as every call's.
-    pub async fn next_async(&mut self) -> Result<T, Error<Trimmed>> {
+    /// [`Error::Method`] with [`JournalError::Trimmed`] when that entry is no longer kept, or with [`JournalError::MadeAnew`] when
+    /// the journal is another one than before; [`Error::ObjectLost`] when it is deleted while this waits; [`Error::TimedOut`] at
+    /// the end of the handle's timeout, if it has one; and as every call's.
+    pub async fn next_async(&mut self) -> Result<T, Error<JournalError>> {
         loop {
             if let Some(entry) = self.reader.take() {
                 return Ok(entry);
@@ -284,10 +305,10 @@ impl<T: Value> Follow<T> {
 }
 
 impl<T: Value> Iterator for Follow<T> {
-    type Item = Result<T, Error<Trimmed>>;
+    type Item = Result<T, Error<JournalError>>;
 
     /// Blocks until there is an entry; never `None`.
-    fn next(&mut self) -> Option<Result<T, Error<Trimmed>>> {
+    fn next(&mut self) -> Option<Result<T, Error<JournalError>>> {
         if let Some(entry) = self.reader.take() {
             return Some(Ok(entry));
         }

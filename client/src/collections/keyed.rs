@@ -1,5 +1,6 @@
 //! Maps and sets: what is found by a key.
 
+mod binary;
 mod bulk;
 mod iter;
 mod keys;

@@ -4,7 +4,7 @@ use std::ops::RangeBounds;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use greenroom_actors::Error;
-use greenroom_actors::objects::{ArrayError, BULK_BYTES, Element, ElementsPage, MatrixObject, Op, Shape};
+use greenroom_actors::objects::{ArrayError, BULK_BYTES, Element, ElementsPage, MatrixObject, MergeBy, Op, Shape};
 use greenroom_macros::twins;
 
 use super::pieces::{Page, bounds, read_whole};
@@ -20,7 +20,8 @@ face! {
     /// most 1 GiB.
     ///
     /// **Cost.** One round trip a call. Elements travel packed: 8 or 4 bytes each. [`merge`](Self::merge) costs the node what
-    /// a loop over a slice does.
+    /// a loop over a slice does. What elements are merged by is an [`Op`] or a [`Combine`](crate::Combine) function, as in a
+    /// [`Vector`](super::Vector).
     ///
     /// **Unlike `Vec<Vec<T>>`** it has fixed rows of one length, and calculates where the data is, so that many can add to it at
     /// the same time without a lock. A row or column that is not there, or a delta of another shape, is a typed error that
@@ -94,8 +95,14 @@ impl<T: Element> Matrix<T> {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub async fn merge_at(&self, row: usize, column: usize, value: T, op: Op) -> Result<T, Error<ArrayError>> {
-        single(self.handle.merge_one_async(row, column, one(value), op).await?, self.object())
+    pub async fn merge_at(
+        &self,
+        row: usize,
+        column: usize,
+        value: T,
+        by: impl MergeBy<T>,
+    ) -> Result<T, Error<ArrayError>> {
+        single(self.handle.merge_one_async(row, column, one(value), by.into_by()).await?, self.object())
     }
 
     /// A row, as it is at one moment; see [`row_range`](Self::row_range).
@@ -154,7 +161,7 @@ impl<T: Element> Matrix<T> {
     /// # Errors
     /// [`Error::Method`] with [`ArrayError::Shape`] when `delta` has another number of rows, or a row of another length; and as
     /// every call's.
-    pub async fn merge(&self, delta: &[impl AsRef<[T]>], op: Op) -> Result<(), Error<ArrayError>> {
+    pub async fn merge(&self, delta: &[impl AsRef<[T]>], by: impl MergeBy<T>) -> Result<(), Error<ArrayError>> {
         let columns = delta.first().map_or(0, |row| row.as_ref().len());
         if let Some(other) = delta.iter().map(|row| row.as_ref().len()).find(|&length| length != columns) {
             let (expected, found) = (Shape::Vector(columns), Shape::Vector(other));
@@ -162,8 +169,9 @@ impl<T: Element> Matrix<T> {
         }
         let shape = (delta.len(), columns);
         let delta: Vec<T> = delta.iter().flat_map(AsRef::as_ref).copied().collect();
+        let by = by.into_by();
         for (start, piece) in pieces(&delta) {
-            self.handle.merge_async(shape, start, piece, op).await?;
+            self.handle.merge_async(shape, start, piece, by.clone()).await?;
         }
         Ok(())
     }
@@ -173,9 +181,10 @@ impl<T: Element> Matrix<T> {
     /// # Errors
     /// [`Error::Method`] with [`ArrayError::Row`] when there is no such row, or with [`ArrayError::Shape`] when it has another
     /// length; and as every call's.
-    pub async fn merge_row(&self, row: usize, delta: &[T], op: Op) -> Result<(), Error<ArrayError>> {
+    pub async fn merge_row(&self, row: usize, delta: &[T], by: impl MergeBy<T>) -> Result<(), Error<ArrayError>> {
+        let by = by.into_by();
         for (start, piece) in pieces(delta) {
-            self.handle.merge_row_async(row, delta.len(), start, piece, op).await?;
+            self.handle.merge_row_async(row, delta.len(), start, piece, by.clone()).await?;
         }
         Ok(())
     }
@@ -187,10 +196,15 @@ impl<T: Element> Matrix<T> {
     /// # Errors
     /// [`Error::Method`] with [`ArrayError::Row`] or [`ArrayError::Column`] when an element is not there: nothing of its call
     /// was changed. And as every call's.
-    pub async fn merge_sparse(&self, delta: &[(usize, usize, T)], op: Op) -> Result<(), Error<ArrayError>> {
+    pub async fn merge_sparse(
+        &self,
+        delta: &[(usize, usize, T)],
+        by: impl MergeBy<T>,
+    ) -> Result<(), Error<ArrayError>> {
+        let by = by.into_by();
         for piece in delta.chunks(BULK_BYTES / (2 * INDEX_BYTES + size_of::<T>())) {
             let (places, values) = piece.iter().map(|&(row, column, value)| ((row, column), value)).unzip();
-            self.handle.merge_sparse_async(places, T::wrap(values), op).await?;
+            self.handle.merge_sparse_async(places, T::wrap(values), by.clone()).await?;
         }
         Ok(())
     }

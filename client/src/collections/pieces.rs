@@ -6,7 +6,7 @@ use std::ops::{Bound, RangeBounds};
 
 use bytes::Bytes;
 use greenroom_actors::objects::{ArrayError, BULK_BYTES, OutOfRange, PAGE_BYTES};
-use greenroom_actors::{Error, RawHandle};
+use greenroom_actors::{Error, Fence, RawHandle};
 
 use crate::value::{Value, encode};
 
@@ -51,7 +51,7 @@ impl Changing for ArrayError {
 /// A piece of something that is read.
 pub(super) struct Page<T> {
     /// Pages of one version are of one moment.
-    pub(super) version: u64,
+    pub(super) version: Fence,
     pub(super) values: Vec<T>,
     /// Whether there are pages behind it.
     pub(super) more: bool,
@@ -103,7 +103,7 @@ pub(super) fn bounds(range: &impl RangeBounds<usize>) -> (usize, Option<usize>) 
 }
 
 /// Encodes all values.
-pub(super) fn encode_all<T: Value, V: Borrow<T>>(
+pub(crate) fn encode_all<T: Value, V: Borrow<T>>(
     values: impl IntoIterator<Item = V>,
     object: &RawHandle,
 ) -> Result<Vec<Bytes>, Error> {
@@ -111,7 +111,7 @@ pub(super) fn encode_all<T: Value, V: Borrow<T>>(
 }
 
 /// Parts encoded values into as few calls as can carry them.
-pub(super) fn bulks(values: Vec<Bytes>) -> Vec<Vec<Bytes>> {
+pub(crate) fn bulks(values: Vec<Bytes>) -> Vec<Vec<Bytes>> {
     let (mut bulks, mut bulk, mut left) = (Vec::new(), Vec::new(), BULK_BYTES);
     for value in values {
         let bytes = value.len() + VALUE_OVERHEAD_BYTES;
@@ -140,7 +140,7 @@ mod tests {
         let result = pollster::block_on(read_whole(|from, bytes| {
             asked.borrow_mut().push(bytes);
             let reads = asked.borrow().len();
-            let version = changes.iter().filter(|&&change| change < reads).count() as u64;
+            let version = Fence(changes.iter().filter(|&&change| change < reads).count() as u64);
             let to = length.min(from + page_max * (bytes / PAGE_BYTES));
             async move { Ok(Page { version, values: (from..to).collect(), more: to < length }) }
         }));

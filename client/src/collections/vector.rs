@@ -2,7 +2,7 @@
 
 use std::ops::RangeBounds;
 
-use greenroom_actors::objects::{ArrayError, BULK_BYTES, Element, Elements, ElementsPage, Op, VectorObject};
+use greenroom_actors::objects::{ArrayError, BULK_BYTES, Element, Elements, ElementsPage, MergeBy, Op, VectorObject};
 use greenroom_actors::{Error, RawHandle};
 use greenroom_macros::twins;
 
@@ -22,6 +22,10 @@ face! {
     /// **Cost.** One round trip a call. Elements travel packed: 8 or 4 bytes each. [`merge`](Self::merge) costs the node what
     /// a loop over a slice does.
     ///
+    /// **What elements are merged by** is an [`Op`] or a [`Combine`](crate::Combine) function of the element's type. One of your own
+    /// (`#[combine]`) must be in the node's program, or the call is an error ([`ArrayError::Combine`]) that changes nothing; it is
+    /// called once for each element.
+    ///
     /// **Unlike `Vec`** it has a fixed length, and calculates where the data is, so that many can add to it at the same time
     /// without a lock. An index out of range, or a delta of another length, is a typed error that changes nothing. Sums of
     /// floating-point numbers are made in the order in which the calls arrive, so their last bits may differ from run to run.
@@ -29,9 +33,17 @@ face! {
     /// ```no_run
     /// use greenroom::collections::{Op, Vector};
     ///
+    /// #[greenroom::combine]
+    /// fn larger(there: &mut f32, comes: f32) {
+    ///     if comes.abs() > there.abs() {
+    ///         *there = comes;
+    ///     }
+    /// }
+    ///
     /// let gradient = Vector::named("gradient", 1000, 0.0_f32);
     /// gradient.merge(&[0.5; 1000], Op::Sum)?; // one call, whoever else does the same
     /// gradient.merge_sparse(&[(3, 1.0), (999, -1.0)], Op::Sum)?;
+    /// gradient.merge(&[1.0; 1000], larger::combine())?; // by a function of your own
     /// let total: Vec<f32> = gradient.take()?; // and all are zero again
     /// # Ok::<(), greenroom::Error>(())
     /// ```
@@ -86,8 +98,8 @@ impl<T: Element> Vector<T> {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub async fn merge_at(&self, index: usize, value: T, op: Op) -> Result<T, Error<ArrayError>> {
-        single(self.handle.merge_one_async(index, one(value), op).await?, self.object())
+    pub async fn merge_at(&self, index: usize, value: T, by: impl MergeBy<T>) -> Result<T, Error<ArrayError>> {
+        single(self.handle.merge_one_async(index, one(value), by.into_by()).await?, self.object())
     }
 
     /// The elements of a range of indices, as they are at one moment.
@@ -117,10 +129,12 @@ impl<T: Element> Vector<T> {
     /// Combines each element with the one of `delta` in its place: one call, and atomic, up to 16 MiB of elements.
     ///
     /// # Errors
-    /// [`Error::Method`] with [`ArrayError::Shape`] when `delta` has another length; and as every call's.
-    pub async fn merge(&self, delta: &[T], op: Op) -> Result<(), Error<ArrayError>> {
+    /// [`Error::Method`] with [`ArrayError::Shape`] when `delta` has another length, or with [`ArrayError::Combine`] when the node
+    /// has no such function; and as every call's.
+    pub async fn merge(&self, delta: &[T], by: impl MergeBy<T>) -> Result<(), Error<ArrayError>> {
+        let by = by.into_by();
         for (start, piece) in pieces(delta) {
-            self.handle.merge_async(delta.len(), start, piece, op).await?;
+            self.handle.merge_async(delta.len(), start, piece, by.clone()).await?;
         }
         Ok(())
     }
@@ -130,9 +144,10 @@ impl<T: Element> Vector<T> {
     /// # Errors
     /// [`Error::Method`] with [`ArrayError::Index`] when `delta` goes further than the vector: of a larger delta, the pieces
     /// that do not stay applied. And as every call's.
-    pub async fn merge_range(&self, start: usize, delta: &[T], op: Op) -> Result<(), Error<ArrayError>> {
+    pub async fn merge_range(&self, start: usize, delta: &[T], by: impl MergeBy<T>) -> Result<(), Error<ArrayError>> {
+        let by = by.into_by();
         for (skipped, piece) in pieces(delta) {
-            self.handle.merge_range_async(start.saturating_add(skipped), piece, op).await?;
+            self.handle.merge_range_async(start.saturating_add(skipped), piece, by.clone()).await?;
         }
         Ok(())
     }
@@ -144,10 +159,11 @@ impl<T: Element> Vector<T> {
     /// # Errors
     /// [`Error::Method`] with [`ArrayError::Index`] when an element is not there: nothing of its call was changed. And as every
     /// call's.
-    pub async fn merge_sparse(&self, delta: &[(usize, T)], op: Op) -> Result<(), Error<ArrayError>> {
+    pub async fn merge_sparse(&self, delta: &[(usize, T)], by: impl MergeBy<T>) -> Result<(), Error<ArrayError>> {
+        let by = by.into_by();
         for piece in delta.chunks(BULK_BYTES / (INDEX_BYTES + size_of::<T>())) {
             let (indices, values) = piece.iter().copied().unzip();
-            self.handle.merge_sparse_async(indices, T::wrap(values), op).await?;
+            self.handle.merge_sparse_async(indices, T::wrap(values), by.clone()).await?;
         }
         Ok(())
     }

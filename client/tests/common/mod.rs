@@ -35,7 +35,8 @@ pub fn embedded(change: impl FnOnce(&mut NodeOptions)) -> Node {
 
 /// The settings of a client that is given one node.
 pub fn settings(node: &str) -> Settings {
-    Settings { cluster: Cluster::Nodes(vec![node.to_owned()]), job: Some(job()), ..Settings::default() }
+    let (cluster, job_name) = (Cluster::Nodes(vec![node.to_owned()]), Some("tests".to_owned()));
+    Settings { cluster, job: Some(job()), job_name, ..Settings::default() }
 }
 
 /// A client of the cluster of that node; its tasks run on the current runtime.

@@ -6,11 +6,13 @@
 #[path = "../stage/mod.rs"]
 mod stage;
 
+mod anew;
 mod atomics;
 mod blob;
 mod journal;
 mod list;
 mod matrix;
+mod values;
 mod vector;
 
 use std::sync::Arc;

@@ -1,15 +1,16 @@
 //! `Matrix`.
 
 use greenroom::collections::{ArrayError, Matrix, Op, OutOfRange, Shape};
-use greenroom::{Error, Refusal};
+use greenroom::{Combine, CombineError, Error, Refusal};
 use proptest::prelude::*;
 
 use crate::stage::{self, Stage, scenarios};
-use crate::vector::{by_hand, ops};
+use crate::vector::{by_hand, larger, ops};
 use crate::{cases, fresh};
 
 scenarios! {
     what_many_merge_at_the_same_time_adds_up,
+    elements_are_merged_by_functions_of_the_program,
     a_delta_of_another_shape_is_an_error_and_changes_nothing,
     a_row_larger_than_a_page_is_read_as_it_was_at_one_moment,
     a_matrix_larger_than_a_message_goes_in_pieces,
@@ -38,6 +39,18 @@ fn what_many_merge_at_the_same_time_adds_up(stage: &Stage) {
     assert_eq!(rows[2][..3], row[..3]);
     assert!((30..60).contains(&rows[2][3]), "each maximum was at least 29, and each sum came once: {rows:?}");
     assert_eq!(matrix.column(0), Ok(vec![40; 3]));
+}
+
+fn elements_are_merged_by_functions_of_the_program(stage: &Stage) {
+    let matrix = Matrix::named("m", 2, 2, 1.0_f64).through(stage.session().caller());
+    assert_eq!(matrix.merge(&[[-2.0, 0.5], [3.0, -0.5]], larger::combine()), Ok(()));
+    assert_eq!(matrix.merge_row(1, &[-4.0, 0.0], larger::combine()), Ok(()));
+    assert_eq!(matrix.merge_at(0, 1, -9.0, larger::combine()), Ok(-9.0));
+    assert_eq!(matrix.merge_sparse(&[(1, 1, 1.0), (1, 1, 5.0)], Combine::sum()), Ok(()));
+    assert_eq!(matrix.to_rows(), Ok(vec![vec![-2.0, -9.0], vec![-4.0, 7.0]]));
+    let unknown = matrix.merge_row(0, &[0.0, 0.0], Combine::of_name("other::program"));
+    let refused = ArrayError::Combine(CombineError::Unknown("other::program".to_owned()));
+    assert_eq!(unknown, Err(Error::Method(refused)));
 }
 
 fn a_delta_of_another_shape_is_an_error_and_changes_nothing(stage: &Stage) {

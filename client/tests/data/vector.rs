@@ -1,7 +1,7 @@
 //! `Vector`.
 
 use greenroom::collections::{ArrayError, Element, Op, OutOfRange, Shape, Vector};
-use greenroom::{Error, Refusal};
+use greenroom::{Combine, CombineError, Error, Refusal, combine};
 use greenroom_actors::objects::{Elements, VectorObject};
 use proptest::prelude::*;
 
@@ -11,6 +11,7 @@ use crate::{cases, fresh};
 scenarios! {
     what_many_merge_at_the_same_time_adds_up,
     what_was_merged_is_taken_once,
+    elements_are_merged_by_functions_of_the_program,
     a_delta_of_another_shape_is_an_error_and_changes_nothing,
     a_vector_larger_than_a_message_goes_in_pieces,
     numbers_of_another_type_are_refused,
@@ -59,6 +60,40 @@ fn what_was_merged_is_taken_once(stage: &Stage) {
     total += of_taker.take().expect("takes")[0];
     assert_eq!(total, 100);
     assert_eq!(of_taker.to_vec(), Ok(vec![0; 8]));
+}
+
+/// Of two numbers the one that is further from zero.
+#[combine]
+pub(crate) fn larger(there: &mut f64, comes: f64) {
+    if comes.abs() > there.abs() {
+        *there = comes;
+    }
+}
+
+/// Neither associative nor commutative: it shows the order.
+#[combine]
+fn digits(there: &mut u32, comes: u32) {
+    *there = *there * 10 + comes;
+}
+
+fn elements_are_merged_by_functions_of_the_program(stage: &Stage) {
+    let caller = stage.session().caller();
+    let vector = Vector::named("v", 4, 1.0_f64).through(caller.clone());
+    assert_eq!(vector.merge(&[-2.0, 0.5, 3.0, -0.5], larger::combine()), Ok(()));
+    assert_eq!(vector.merge_at(1, -9.0, larger::combine()), Ok(-9.0));
+    assert_eq!(vector.merge_range(2, &[0.0, 7.0], Combine::max()), Ok(()));
+    assert_eq!(vector.merge_sparse(&[(0, 1.0), (0, 5.0)], larger::combine()), Ok(()));
+    assert_eq!(vector.to_vec(), Ok(vec![5.0, -9.0, 3.0, 7.0]));
+    let counts = Vector::named("counts", 2, 1_u32).through(caller);
+    assert_eq!(counts.merge_sparse(&[(0, 2), (1, 5), (0, 3)], digits::combine()), Ok(()));
+    assert_eq!(counts.to_vec(), Ok(vec![123, 15]));
+    let unknown = Combine::<f64>::of_name("other::program");
+    let refused = Error::Method(ArrayError::Combine(CombineError::Unknown("other::program".to_owned())));
+    assert_eq!(vector.merge(&[0.0; 4], unknown), Err(refused.clone()));
+    assert_eq!(vector.merge_sparse(&[(0, 1.0)], unknown), Err(refused));
+    let of_others = vector.merge_at(0, 1.0, Combine::of_name(digits::combine().name()));
+    assert!(matches!(of_others, Err(Error::Method(ArrayError::Combine(CombineError::Value { .. })))), "{of_others:?}");
+    assert_eq!(vector.to_vec(), Ok(vec![5.0, -9.0, 3.0, 7.0]));
 }
 
 fn a_delta_of_another_shape_is_an_error_and_changes_nothing(stage: &Stage) {

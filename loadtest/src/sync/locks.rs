@@ -132,6 +132,6 @@ impl Bench<'_> {
     }
 }
 
-fn mutex(client: &Client, key: &str) -> Mutex<u64> {
+pub(super) fn mutex(client: &Client, key: &str) -> Mutex<u64> {
     Mutex::named(key, 0).through(Arc::new(client.clone()))
 }

@@ -10,7 +10,7 @@ use greenroom_actors::{Error, RawHandle};
 use serde::Serialize;
 
 use super::ordered;
-use crate::value::Value;
+use crate::value::{Value, ValueType};
 
 /// Keys in no particular order: what makes a [`KeyedMap`](super::KeyedMap) a [`Map`](super::Map).
 #[derive(Clone, Copy, Debug)]
@@ -61,13 +61,15 @@ impl KeyOrder for Ordered {
 /// Encodes a key, and makes sure that it can come back.
 ///
 /// A key that is borrowed in another form (`[u8]` of `[u8; 4]`) may be encoded otherwise, and would not be found; one
-/// whose type decodes otherwise than it encodes could never be read again. Neither is sent.
+/// whose type decodes otherwise than it encodes could never be read again; and equal ones that are encoded otherwise would
+/// be several. None of them is sent.
 pub(super) fn encode_key<K, Q, O>(key: &Q, object: &RawHandle) -> Result<Bytes, Error>
 where
     K: Value + Borrow<Q>,
     Q: Serialize + ?Sized,
     O: KeyOrder,
 {
+    ValueType::of::<K>().check_key().map_err(|why| not_sent(object, &why))?;
     let encoded = O::encode::<K, Q>(key).map_err(|why| not_sent(object, &why))?;
     let back: K = O::decode(&encoded).map_err(|why| not_sent(object, &format!("it would not decode again: {why}")))?;
     match O::encode::<K, Q>(back.borrow()) {

@@ -34,7 +34,8 @@ use crate::value::{Value, decode, encode, shape};
 /// - **Reading all.** [`iter`](KeyedMap::iter) reads in pages of 1 MiB and sees each page at its moment;
 ///   [`snapshot`](KeyedMap::snapshot) and [`to_map`](Map#method.to_map) see all at one moment.
 /// - **Keys** are equal when their encodings are: `0.0` and `-0.0` are two keys. They need no `Hash` and no `Eq`. A key
-///   that cannot be encoded, or would not decode again, is refused with [`Error::NotSent`]; a value that does not
+///   that cannot be encoded, would not decode again, or holds a `HashMap` or `HashSet` (equal ones need not be encoded
+///   alike), is refused with [`Error::NotSent`], and so is a [`Value`] that nobody could read; a value that does not
 ///   decode is [`Error::Reply`].
 ///
 /// Unlike the one of `std` it yields copies, so `get` costs the value's bytes, and there is no `entry` to hold on to:

@@ -1,15 +1,11 @@
 //! Encoded keys that have the order of the keys: the format of the crate `memcomparable`, with errors where that
 //! panics.
 
-use std::any::TypeId;
-use std::collections::BTreeMap;
-use std::sync::{OnceLock, PoisonError, RwLock};
-
 use bytes::Buf;
-use greenroom_actors::variants_max_of;
 use serde::Serialize;
 
-use crate::value::Value;
+use super::binary::Binary;
+use crate::value::{Value, ValueType};
 
 /// A variant is one byte of the format.
 const VARIANTS_MAX: usize = 256;
@@ -19,7 +15,7 @@ const VARIANTS_MAX: usize = 256;
 /// # Errors
 /// When the format has no place for such keys.
 pub(super) fn encode<K: Value, Q: Serialize + ?Sized>(key: &Q) -> Result<Vec<u8>, String> {
-    let variants = variants_max::<K>();
+    let variants = ValueType::of::<K>().variants_max;
     if variants > VARIANTS_MAX {
         return Err(format!("an enum in it has {variants} variants, and ordered keys have at most {VARIANTS_MAX}"));
     }
@@ -35,7 +31,7 @@ pub(super) fn encode<K: Value, Q: Serialize + ?Sized>(key: &Q) -> Result<Vec<u8>
 /// When the bytes are not those of a key of that type.
 pub(super) fn decode<K: Value>(bytes: &[u8]) -> Result<K, String> {
     let mut decoder = memcomparable::Deserializer::new(Padded { bytes, missing: 0 });
-    let key = K::deserialize(&mut decoder).map_err(|error| error.to_string());
+    let key = K::deserialize(Binary(&mut decoder)).map_err(|error| error.to_string());
     let rest = decoder.into_inner();
     if rest.missing > 0 {
         return Err(format!("{} bytes are missing", rest.missing));
@@ -44,18 +40,6 @@ pub(super) fn decode<K: Value>(bytes: &[u8]) -> Result<K, String> {
         return Err(format!("{} bytes too many", rest.bytes.len()));
     }
     key
-}
-
-/// The most variants that an enum in `K` has, worked out once for each type.
-fn variants_max<K: Value>() -> usize {
-    static KNOWN: OnceLock<RwLock<BTreeMap<TypeId, usize>>> = OnceLock::new();
-    let known = KNOWN.get_or_init(RwLock::default);
-    if let Some(&max) = known.read().unwrap_or_else(PoisonError::into_inner).get(&TypeId::of::<K>()) {
-        return max;
-    }
-    let max = variants_max_of::<K>();
-    known.write().unwrap_or_else(PoisonError::into_inner).insert(TypeId::of::<K>(), max);
-    max
 }
 
 /// Bytes that go on with zeros behind their end, where the decoder would panic, and count them.
@@ -89,6 +73,7 @@ mod tests {
     use std::cmp::Ordering;
     use std::collections::{BTreeMap, BTreeSet};
     use std::fmt::Debug;
+    use std::net::{IpAddr, SocketAddr};
     use std::time::Duration;
 
     use proptest::prelude::*;
@@ -159,6 +144,13 @@ mod tests {
         fn floats_keep_their_order(a: f64, b: f64, c: f32, d: f32) {
             prop_assert_eq!(Some(compare(&a, &b)), a.partial_cmp(&b));
             prop_assert_eq!(Some(compare(&c, &d)), c.partial_cmp(&d));
+        }
+
+        #[test]
+        fn addresses_keep_their_order(a: (IpAddr, u16), b: (IpAddr, u16), c: Option<IpAddr>, d: Option<IpAddr>) {
+            prop_assert_eq!(compare(&a.0, &b.0), a.0.cmp(&b.0));
+            prop_assert_eq!(compare(&SocketAddr::from(a), &SocketAddr::from(b)), SocketAddr::from(a).cmp(&b.into()));
+            prop_assert_eq!(compare(&vec![(c, a.0)], &vec![(d, b.0)]), (c, a.0).cmp(&(d, b.0)));
         }
 
         #[test]

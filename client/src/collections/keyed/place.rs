@@ -18,6 +18,7 @@ pub(super) struct Held {
     object: RawHandle,
     grant: WaiterId,
     fence: Fence,
+    /// Whether it is known to be given back.
     released: AtomicBool,
 }
 
@@ -32,10 +33,14 @@ impl Held {
     }
 
     pub(super) async fn release(&self) -> Result<(), Error> {
-        self.released.store(true, Ordering::Relaxed);
         let Some(method) = self.object.object_type().method_number("release") else { return Ok(()) };
         let released = self.object.call_async::<_, (), SnapshotGone>(method, &(self.grant,)).await;
-        released.map_err(|error| self.gone(error))
+        let released = released.map_err(|error| self.gone(error));
+        // After any other error it may still be held: then the drop tries again.
+        if matches!(released, Ok(()) | Err(Error::Superseded { .. })) {
+            self.released.store(true, Ordering::Relaxed);
+        }
+        released
     }
 
     /// The plain error of a call that names the snapshot.

@@ -29,7 +29,8 @@ use crate::value::{Value, shape};
 /// pages, each of its moment; [`snapshot`](KeyedSet::snapshot) and [`to_set`](Set#method.to_set) see all at one moment.
 ///
 /// Elements are equal when their encodings are, and need no `Hash` and no `Eq`. One that cannot be encoded, or would
-/// not decode again, is refused with [`Error::NotSent`].
+/// not decode again, or holds a `HashMap` or `HashSet` (equal ones need not be encoded alike), is refused with
+/// [`Error::NotSent`].
 ///
 /// Unlike the one of `std` it yields copies. A union or a difference with a local set has to bring all elements here,
 /// so there is no method for it: take `to_set()?` and those of `std`. A key names one kind of set: as an
