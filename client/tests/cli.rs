@@ -85,7 +85,7 @@ fn a_call_that_makes_no_sense_is_told_what_would() {
         (&["Counter/c", "add", "five"], "do not fit `add(i64) -> i64`: invalid type: string \"five\", expected i64"),
         (&["Counter/c", "get", "1"], "do not fit `get() -> i64`: it takes none"),
         (&["Barrier/b", "wait", "--new", "3"], "JSON array"),
-        (&["Barrier/b", "wait", "--new", "[\"x\"]"], "do not fit `Barrier::new(u32)`"),
+        (&["Barrier/b", "wait", "--new", "[\"x\"]"], "do not fit `Barrier::new(u64)`"),
     ];
     for (words, part) in cases {
         let said = run(command(GREENROOM).arg("call").args(words));
@@ -99,7 +99,7 @@ fn a_call_that_makes_no_sense_is_told_what_would() {
 fn a_call_that_fails_says_whether_it_was_applied() {
     let dev = Dev::start();
     let cases: [(&[&str], &str, &str); 5] = [
-        (&["Barrier/none", "parties"], "--new '[…]' gives those of `new(u32)`", "applied: no"),
+        (&["Barrier/none", "parties"], "--new '[…]' gives those of `new(u64)`", "applied: no"),
         (&["Barrier/none", "parties", "--new", "[0]"], "at least one party", "applied: no"),
         (&["Counter/", "get"], "the key is empty", "applied: no"),
         (&["Promise/p", "get", "--new", "[1]", "--timeout-ms", "500"], "its deadline", "applied: no"),

@@ -1,17 +1,14 @@
-//! `Average`: a mean of vectors that many callers contribute to, in rounds.
+//! The object behind `Average`: a mean of vectors that many callers contribute to, in rounds.
 
 use std::fmt;
 
 use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
 
-/// A mean of vectors, in rounds: callers add partial sums, and `advance` makes them the new mean.
-///
-/// It is what the centroids of k-means are, and the averaged gradients of a data-parallel model: the sums are made where the
-/// object is, so each caller sends one vector a round and none is sent around.
-#[object]
+/// A mean of vectors, in rounds; use it through the client's `Average`.
+#[object(name = "Average")]
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Average {
+pub struct AverageObject {
     mean: Vec<f64>,
     sum: Vec<f64>,
     count: u64,
@@ -35,7 +32,7 @@ impl fmt::Display for WrongLength {
 impl std::error::Error for WrongLength {}
 
 #[object]
-impl Average {
+impl AverageObject {
     /// An average whose first mean is `mean`.
     pub fn new(mean: Vec<f64>) -> Self {
         Self { sum: vec![0.0; mean.len()], mean, count: 0 }

@@ -1,19 +1,17 @@
-//! `Counter`: a shared number that is added to.
+//! The object behind `Counter`: a number that is added to.
 
 use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
 
-/// A shared 64-bit number that callers add to; it wraps around at its ends, as atomics do.
-///
-/// One round trip a call, of some 60 bytes each way.
-#[object]
+/// A 64-bit number that callers add to; use it through the client's `Counter`.
+#[object(name = "Counter")]
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Counter {
+pub struct CounterObject {
     value: i64,
 }
 
 #[object]
-impl Counter {
+impl CounterObject {
     /// Adds `delta` and returns the new value.
     pub fn add(&mut self, delta: i64) -> i64 {
         self.value = self.value.wrapping_add(delta);
@@ -39,6 +37,7 @@ impl Counter {
     pub fn set(&mut self, value: i64) -> i64 {
         std::mem::replace(&mut self.value, value)
     }
+
     /// Sets the value to 0 and returns the one before.
     pub fn reset(&mut self) -> i64 {
         self.set(0)
