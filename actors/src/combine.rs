@@ -30,7 +30,8 @@ inventory::collect!(Combiner);
 /// your own, from `#[combine]`.
 ///
 /// ```
-/// use greenroom_actors::combine::Combine;
+/// # mod greenroom { pub use greenroom_actors::combine::Combine; }
+/// use greenroom::Combine;
 ///
 /// let add: Combine<i64> = Combine::sum();
 /// assert_eq!(add.name(), "sum i64");

@@ -69,7 +69,14 @@ pub fn combine(attributes: TokenStream, item: TokenStream) -> TokenStream {
     combine_function::expand(attributes.into(), function).into()
 }
 
-/// Makes the program's `main` the start of every role: driver, function, node and operator's tool.
+/// Makes the program's `main` the start of every role: driver, node and operator's tool.
+///
+/// `main` takes no arguments and returns nothing, an `ExitCode`, or a `Result` of these whose error displays. At its end the
+/// process's session ends, and what guards gave back before that has arrived.
+///
+/// An `async fn main` runs on a tokio runtime of several threads; in it, and in what it spawns, calls are made by their
+/// `_async` twins. For another runtime put its own attribute below this one, such as
+/// `#[tokio::main(flavor = "current_thread")]`. The crate's page has examples.
 #[proc_macro_attribute]
 pub fn main(attributes: TokenStream, item: TokenStream) -> TokenStream {
     let function = parse_macro_input!(item as syn::ItemFn);
