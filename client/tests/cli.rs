@@ -227,7 +227,7 @@ fn types_lists_what_there_is_to_call() {
     let types: Value =
         serde_json::from_str(&run(command(GREENROOM).args(["types", "--json"])).out).expect("prints JSON");
     let barrier = types.as_array().into_iter().flatten().find(|one| one["name"] == "Barrier").expect("is built in");
-    assert_eq!(barrier["constructor"], "(u32)");
+    assert_eq!(barrier["constructor"], "(u64)");
     let wait = barrier["methods"].as_array().into_iter().flatten().find(|method| method["name"] == "wait");
     assert_eq!(wait.expect("is a method")["parks"], true);
 }
