@@ -7,8 +7,8 @@ mod common;
 use bytes::Bytes;
 use common::{Bench, Request};
 use greenroom::objects::{
-    Average, Begun, CellObject, Counter, Locked, MutexObject, Notified, NotifyObject, OnceObject, PhaserError,
-    PhaserObject, PromiseObject,
+    AverageObject, Begun, CellObject, CounterObject, Locked, MutexObject, Notified, NotifyObject, OnceObject,
+    PhaserError, PhaserObject, PromiseObject,
 };
 use greenroom::{CallId, Fault, NotHeld, WaiterId};
 
@@ -34,11 +34,11 @@ fn unlock(bench: &mut Bench, grant: WaiterId, changed: Option<&'static [u8]>) ->
 #[test]
 fn a_counter_counts() {
     let mut bench = Bench::new();
-    assert_eq!(bench.call::<Counter, _, i64>("hits", "add", &(5_i64,)), 5);
-    assert_eq!(bench.call::<Counter, _, i64>("hits", "increment", &()), 6);
-    assert_eq!(bench.call::<Counter, _, i64>("hits", "set", &(i64::MAX,)), 6);
-    assert_eq!(bench.call::<Counter, _, i64>("hits", "increment", &()), i64::MIN);
-    assert_eq!(bench.call::<Counter, _, i64>("other", "get", &()), 0);
+    assert_eq!(bench.call::<CounterObject, _, i64>("hits", "add", &(5_i64,)), 5);
+    assert_eq!(bench.call::<CounterObject, _, i64>("hits", "increment", &()), 6);
+    assert_eq!(bench.call::<CounterObject, _, i64>("hits", "set", &(i64::MAX,)), 6);
+    assert_eq!(bench.call::<CounterObject, _, i64>("hits", "increment", &()), i64::MIN);
+    assert_eq!(bench.call::<CounterObject, _, i64>("other", "get", &()), 0);
 }
 
 #[test]
@@ -207,11 +207,11 @@ fn an_average_moves_in_rounds() {
     let mut bench = Bench::new();
     let request = Request::made_with("a", &(vec![0.0, 0.0],));
     let mut call = |method: &str, arguments: &dyn Fn(&mut Bench, &str) -> CallId| arguments(&mut bench, method);
-    let add = call("add", &|bench, method| bench.send::<Average, _>(&request, method, &(vec![6.0, 8.0], 2_u64)));
-    let short = call("add", &|bench, method| bench.send::<Average, _>(&request, method, &(vec![2.0], 1_u64)));
-    let advance = call("advance", &|bench, method| bench.send::<Average, _>(&request, method, &()));
-    let mean = call("mean", &|bench, method| bench.send::<Average, _>(&request, method, &()));
-    let idle = call("advance", &|bench, method| bench.send::<Average, _>(&request, method, &()));
+    let add = call("add", &|bench, method| bench.send::<AverageObject, _>(&request, method, &(vec![6.0, 8.0], 2_u64)));
+    let short = call("add", &|bench, method| bench.send::<AverageObject, _>(&request, method, &(vec![2.0], 1_u64)));
+    let advance = call("advance", &|bench, method| bench.send::<AverageObject, _>(&request, method, &()));
+    let mean = call("mean", &|bench, method| bench.send::<AverageObject, _>(&request, method, &()));
+    let idle = call("advance", &|bench, method| bench.send::<AverageObject, _>(&request, method, &()));
     assert!(bench.value::<Result<(), greenroom::objects::WrongLength>>(add).is_ok());
     assert!(bench.value::<Result<(), greenroom::objects::WrongLength>>(short).is_err());
     assert_eq!(bench.value::<f64>(advance), 5.0);

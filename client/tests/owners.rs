@@ -146,7 +146,7 @@ fn read_what_was_written(others: Client) -> GoOn {
     })
 }
 
-fn barrier(client: &Client) -> greenroom::sync::BarrierHandle {
+fn barrier(client: &Client) -> Barrier {
     client.object(Barrier::named("gate", 2))
 }
 

@@ -43,6 +43,11 @@ impl Notify {
     pub fn named(key: impl Into<String>) -> Self {
         Self::of(NotifyObject::named(key))
     }
+
+    /// The object of that key, for a `static`.
+    pub const fn shared(key: &'static str) -> Self {
+        Self::of(NotifyObject::shared(key))
+    }
 }
 
 #[twins]
