@@ -241,3 +241,17 @@ fn what_was_offered_goes_with_an_exchange_that_ends_early() {
     bench.end_session(2);
     assert!(bytes(&bench) < 100, "its session has ended");
 }
+
+#[test]
+fn a_call_that_may_wait_is_asked_once_whether_it_has_to_though_its_time_is_over() {
+    let mut bench = Bench::new();
+    let now_ms = bench.now_ms;
+    let late = |session| mutex().by(session).until(now_ms - 1);
+    let free = bench.send::<MutexObject, ()>(&late(1), "lock", &());
+    let held = locked(&mut bench, free);
+    let taken = bench.send::<MutexObject, ()>(&late(2), "lock", &());
+    assert!(bench.answer(taken).is_none(), "it is parked until the next tick");
+    bench.advance(now_ms);
+    assert_eq!(bench.fault(taken), Fault::TimedOut);
+    assert_eq!(unlock(&mut bench, held.grant, None), Ok(()));
+}
