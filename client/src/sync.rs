@@ -18,7 +18,7 @@ mod semaphore;
 
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use event::Event;
-pub use exchanger::Exchanger;
+pub use exchanger::{Exchanger, NobodyWaits};
 /// ```no_run
 /// use greenroom::sync::Barrier;
 ///

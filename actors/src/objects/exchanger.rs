@@ -37,6 +37,13 @@ impl ExchangerObject {
         }
     }
 
+    /// Swaps `value` for that of a caller who waits, if there is one.
+    pub fn try_exchange(&mut self, value: Bytes) -> Option<Bytes> {
+        let (other, _, others) = self.waiting.pop()?;
+        other.reply(value);
+        Some(others)
+    }
+
     /// The caller gave up while it waited: what it offered, which may be large, is kept for nobody.
     fn waiter_gone(&mut self, _waiter: WaiterId) {
         self.waiting.forget_gone();
