@@ -299,7 +299,7 @@ impl Call {
 
     fn judge_refusal(&mut self, refusal: Refusal) -> Next {
         match refusal {
-            Refusal::NotCreated if self.outgoing.construction.is_some() && !self.with_arguments => {
+            Refusal::NotCreated if self.outgoing.maker().is_some() && !self.with_arguments => {
                 self.with_arguments = true;
                 Next::AgainAtOnce
             }
@@ -325,15 +325,14 @@ impl Call {
     }
 
     fn request(&self, route: &Route) -> Request<'_> {
-        let made = self.outgoing.construction.as_deref();
         // Small arguments travel at once; of large ones only the hash, until the node asks.
-        let arguments = made.filter(|made| self.with_arguments || made.arguments.len() <= 64);
+        let arguments = self.outgoing.maker().filter(|made| self.with_arguments || made.arguments.len() <= 64);
         Request {
             flags: if self.outgoing.read { parts::READ } else { 0 } | if self.sent { parts::RETRY } else { 0 },
             epoch: route.epoch,
             method: self.outgoing.method,
             deadline_ms: self.deadline_ms,
-            construction: made.map(|made| made.hash),
+            construction: self.outgoing.construction.as_ref().map(|made| made.hash),
             construction_arguments: arguments.map(|made| made.arguments.clone()),
             arguments: self.outgoing.arguments.clone(),
             ..self.name()

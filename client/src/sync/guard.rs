@@ -187,7 +187,14 @@ pub(super) fn existing<H: ObjectHandle>(handle: &H) -> H {
 pub(super) fn superseded(error: Error<NotHeld>, fence: Fence, object: &RawHandle) -> Error {
     match error {
         Error::Method(NotHeld { .. }) => Error::Superseded { object: object.name(), fence },
+        other => lost(other.widen()),
+    }
+}
+
+/// The error of a call through an [`existing`] handle: the object was deleted.
+pub(super) fn lost<E>(error: Error<E>) -> Error<E> {
+    match error {
         Error::Refused { object, refusal: Refusal::NotCreated } => Error::ObjectLost { object },
-        other => other.widen(),
+        other => other,
     }
 }
