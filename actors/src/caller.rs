@@ -121,8 +121,9 @@ pub trait Caller: Send + Sync + fmt::Debug + 'static {
     /// On a thread that runs async tasks, which must not block, it runs nothing and returns `false`.
     fn block_on(&self, task: Pin<&mut dyn Future<Output = ()>>) -> bool;
 
-    /// Makes the call and lets nobody know what came of it. It returns at once, and the call has no deadline.
-    fn cast(&self, call: OutgoingCall);
+    /// Makes the call and lets nobody know what came of it; if it is refused, `otherwise` in its place. It returns at once, and
+    /// the call has no deadline.
+    fn cast(&self, call: OutgoingCall, otherwise: Option<OutgoingCall>);
 }
 
 /// Finds the process's default [`Caller`], making it at first use. The client registers one.

@@ -237,9 +237,21 @@ impl RawHandle {
     /// It is for clean-up, where there is nobody left to tell: it has no deadline, whatever the handle's timeout, and is
     /// tried for as long as the caller's session lives.
     pub fn cast<P: Serialize>(&self, method: &str, arguments: &P) {
+        self.cast_or(method, arguments, None);
+    }
+
+    /// [`cast`](Self::cast); if the call is refused, as one that is too large for the object's node, it is made with the
+    /// arguments `otherwise` in its place.
+    pub fn cast_or<P: Serialize>(&self, method: &str, arguments: &P, otherwise: Option<&P>) {
         let Some(number) = self.object_type.method_number(method) else { return };
-        if let (Ok(outgoing), Ok(caller)) = (self.outgoing(number, arguments), self.caller()) {
-            caller.cast(OutgoingCall { timeout: None, ..outgoing });
+        let outgoing = |arguments| {
+            let call = self.outgoing(number, arguments);
+            call.map(|call| OutgoingCall { timeout: None, ..call })
+        };
+        if let (Ok(call), Ok(otherwise), Ok(caller)) =
+            (outgoing(arguments), otherwise.map(outgoing).transpose(), self.caller())
+        {
+            caller.cast(call, otherwise);
         }
     }
 

@@ -136,7 +136,8 @@ impl Caller for PureCaller {
         true
     }
 
-    fn cast(&self, call: OutgoingCall) {
+    /// Nothing is too large here.
+    fn cast(&self, call: OutgoingCall, _: Option<OutgoingCall>) {
         let call = self.make(call);
         let (tell, _) = oneshot::channel();
         // A machine that has ended has no objects to clean up.
