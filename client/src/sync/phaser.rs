@@ -27,8 +27,10 @@ face! {
     /// # Different from Java's `Phaser`
     /// Registrations have owners, so a phaser survives its parties. It does not end when the last has left, but stays open
     /// for new ones; [`terminate`](Self::terminate) ends it, with an error where Java has negative numbers. Phases count up
-    /// to 2^64. There are no unowned parties, no bulk registration, no tree of phasers (one is enough for 10,000 parties),
-    /// and no `onAdvance`: let the party that [`arrive_and_wait`](Party::arrive_and_wait) tells a number act on it.
+    /// to 2^64. [`wait`](Self::wait) for a phase that has not begun waits for its end, where `awaitAdvance` returns at once:
+    /// a caller that is ahead of the parties misses nothing. There are no unowned parties, no bulk registration, no tree of
+    /// phasers (one is enough for 10,000 parties), and no `onAdvance`: let the party that
+    /// [`arrive_and_wait`](Party::arrive_and_wait) tells a number act on it.
     ///
     /// ```no_run
     /// use greenroom::sync::Phaser;
@@ -62,7 +64,8 @@ impl Phaser {
         Ok(Party { handle: existing(&self.handle), party, registered: true })
     }
 
-    /// Waits until that phase is over; returns the phase that goes on then. One that is over need not be waited for.
+    /// Waits until that phase is over, also if it has yet to begin; returns the phase that goes on then. One that is over need
+    /// not be waited for.
     ///
     /// # Errors
     /// [`PhaserError::Terminated`]; and as every call's.
