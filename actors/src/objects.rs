@@ -45,8 +45,8 @@ pub use channel::{
     ChannelClosed, ChannelItem, ChannelKind, ChannelObject, ChannelObjectHandle, ChannelObjectMessages, NotRegistered,
     NotTaken, RecvError, RegisteredSender, TryRecvError,
 };
-pub use elements::{ArrayError, Element, Elements, Shape};
 pub use counter::{CounterObject, CounterObjectHandle, CounterObjectMessages};
+pub use elements::{ArrayError, Element, Elements, Shape};
 pub use event::{EventObject, EventObjectHandle, EventObjectMessages};
 pub use exchanger::{ExchangerObject, ExchangerObjectHandle, ExchangerObjectMessages};
 pub use journal::{JournalError, JournalObject, JournalObjectHandle, JournalObjectMessages, JournalPage, Trimmed};

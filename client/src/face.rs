@@ -30,6 +30,9 @@ macro_rules! face {
             }
 
             /// The same object; each call takes at most `timeout`, also one that waits in the object.
+            ///
+            /// A call that may wait there is always asked once whether it has to: with a timeout of zero it brings what is
+            /// ready, and waits for nothing. To reach the object it may take up to two seconds more.
             #[must_use]
             pub fn with_timeout(&self, timeout: ::std::time::Duration) -> Self {
                 Self::of(self.handle.with_timeout(timeout))

@@ -20,7 +20,7 @@ mod semaphore;
 pub use barrier::Barrier;
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use event::Event;
-pub use exchanger::Exchanger;
+pub use exchanger::{Exchanger, NobodyWaits};
 pub use greenroom_actors::objects::{
     Aborted, AcquireError, AlreadySet, BarrierWaitResult, PhaserError, PromiseError, SetError, TooManyPermits,
 };

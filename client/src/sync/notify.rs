@@ -83,4 +83,13 @@ impl Notify {
     pub async fn notified_timeout(&self, timeout: Duration) -> Result<(), Error> {
         self.handle.with_timeout(timeout).notified_async().await.map(drop)
     }
+
+    /// Takes the permit, if there is one, and returns whether there was: it waits for nothing, and overtakes nobody, since
+    /// none is kept while somebody waits. Dropping the future leaves the permit, or passes the notification on.
+    ///
+    /// # Errors
+    /// As every call's.
+    pub async fn try_notified(&self) -> Result<bool, Error> {
+        self.handle.try_notified_async().await
+    }
 }
