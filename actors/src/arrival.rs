@@ -58,7 +58,7 @@ pub struct Now {
 impl Arrival<'_> {
     /// What makes the call impossible, whatever the object's state is.
     pub(crate) fn check(&self, limits: Limits, now: Now) -> Result<(), Refusal> {
-        if self.deadline_ms.is_some_and(|deadline_ms| deadline_ms < now.ms) {
+        if self.deadline_ms.is_some_and(|deadline_ms| deadline_ms < now.ms) && !self.may_be_late() {
             return Err(Refusal::Expired);
         }
         let (object_type, method) = (self.object.object_type, self.method);
@@ -76,6 +76,14 @@ impl Arrival<'_> {
             return Err(Refusal::Cycle(format!("the chain of calls is {} long, its limit", self.chain.len())));
         }
         Ok(())
+    }
+
+    /// Whether the call is run though its time is over: one that may wait is asked once whether it has to, as with a timeout
+    /// of zero; then its wait ends at once. The caller of one that comes much too late has said that it gave up.
+    ///
+    /// Objects do not say so: what their calls were granted would be left with nobody.
+    fn may_be_late(&self) -> bool {
+        self.parks() && !self.call.session.is_object()
     }
 
     /// Whether the call may have to wait in the object.

@@ -62,6 +62,16 @@ impl Construction {
         let hash = xxhash_rust::xxh3::xxh3_64(&arguments);
         Self { arguments, hash }
     }
+
+    /// Of an object that is there, and was made by `Default`: it has the hash 0, and nothing that could make one.
+    pub fn none() -> Self {
+        Self { arguments: Bytes::new(), hash: 0 }
+    }
+
+    /// Whether an object can be made of it.
+    pub fn makes(&self) -> bool {
+        self.hash != 0
+    }
 }
 
 /// A call on its way from a handle to a [`Caller`].
@@ -73,7 +83,7 @@ pub struct OutgoingCall {
     pub key: KeyText,
     /// The job of the object; `None` is the caller's own.
     pub job: Option<JobId>,
-    /// How to make the object, if its type takes arguments.
+    /// How to make the object, if its type takes arguments; or that it is not to be made.
     pub construction: Option<Arc<Construction>>,
     /// The method's number.
     pub method: u16,
@@ -92,6 +102,11 @@ impl OutgoingCall {
     pub fn object(&self) -> String {
         format!("{}/{}", self.object_type.name, self.key.as_str())
     }
+
+    /// What the call can make the object of, if it takes arguments.
+    pub fn maker(&self) -> Option<&Construction> {
+        self.construction.as_deref().filter(|construction| construction.makes())
+    }
 }
 
 /// The reply of a call: its body, still encoded.
@@ -107,8 +122,9 @@ pub trait Caller: Send + Sync + fmt::Debug + 'static {
     /// On a thread that runs async tasks, which must not block, it runs nothing and returns `false`.
     fn block_on(&self, task: Pin<&mut dyn Future<Output = ()>>) -> bool;
 
-    /// Makes the call and lets nobody know what came of it. It returns at once, and the call has no deadline.
-    fn cast(&self, call: OutgoingCall);
+    /// Makes the call and lets nobody know what came of it; if it is refused, `otherwise` in its place. It returns at once, and
+    /// the call has no deadline.
+    fn cast(&self, call: OutgoingCall, otherwise: Option<OutgoingCall>);
 }
 
 /// Finds the process's default [`Caller`], making it at first use. The client registers one.

@@ -39,7 +39,7 @@ inventory::collect!(Combiner);
 /// your own, from `#[combine]`.
 ///
 /// ```
-/// # mod greenroom { pub use greenroom_actors::combine::*; }
+/// # mod greenroom { pub use greenroom_actors::combine::Combine; }
 /// use greenroom::Combine;
 ///
 /// let add: Combine<i64> = Combine::sum();

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::caller::{Caller, Construction, DefaultCaller, KeyText, OutgoingCall, system};
 use crate::error::{Erased, Error, ReplyBody};
 use crate::ids::JobId;
-use crate::object::{ObjectType, undecodable};
+use crate::object::{Constructor, ObjectType, undecodable};
 use crate::turn::{Message, RawMessage};
 use crate::waiter::inside_turn;
 
@@ -70,13 +70,19 @@ impl RawHandle {
         self
     }
 
-    /// The same object, which no call through this handle makes: where it is not there, a call is refused.
-    ///
-    /// That is so of types whose constructor takes arguments; others are made by any call.
+    /// The same object, which no call through this handle makes: where it is not there, a call is refused as `NotCreated`.
     #[must_use]
     pub fn existing(mut self) -> Self {
-        self.construction = None;
+        self.construction = match self.object_type.constructor {
+            Constructor::Default => Some(Arc::new(Construction::none())),
+            Constructor::Arguments { .. } => None,
+        };
         self
+    }
+
+    /// The arguments that make the object, if it takes any.
+    fn construction_arguments(&self) -> Option<Bytes> {
+        self.construction.as_ref().filter(|made| made.makes()).map(|made| made.arguments.clone())
     }
 
     /// The object of the same type and key in another job.
@@ -211,7 +217,7 @@ impl RawHandle {
         Message::new(RawMessage {
             object_type: self.object_type,
             key: self.key().to_owned(),
-            construction: self.construction.as_ref().map(|construction| construction.arguments.clone()),
+            construction: self.construction_arguments(),
             method,
             arguments,
         })
@@ -231,9 +237,21 @@ impl RawHandle {
     /// It is for clean-up, where there is nobody left to tell: it has no deadline, whatever the handle's timeout, and is
     /// tried for as long as the caller's session lives.
     pub fn cast<P: Serialize>(&self, method: &str, arguments: &P) {
+        self.cast_or(method, arguments, None);
+    }
+
+    /// [`cast`](Self::cast); if the call is refused, as one that is too large for the object's node, it is made with the
+    /// arguments `otherwise` in its place.
+    pub fn cast_or<P: Serialize>(&self, method: &str, arguments: &P, otherwise: Option<&P>) {
         let Some(number) = self.object_type.method_number(method) else { return };
-        if let (Ok(outgoing), Ok(caller)) = (self.outgoing(number, arguments), self.caller()) {
-            caller.cast(OutgoingCall { timeout: None, ..outgoing });
+        let outgoing = |arguments| {
+            let call = self.outgoing(number, arguments);
+            call.map(|call| OutgoingCall { timeout: None, ..call })
+        };
+        if let (Ok(call), Ok(otherwise), Ok(caller)) =
+            (outgoing(arguments), otherwise.map(outgoing).transpose(), self.caller())
+        {
+            caller.cast(call, otherwise);
         }
     }
 
@@ -299,8 +317,7 @@ impl RawHandle {
     /// # Errors
     /// The serializer's.
     pub fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let construction = self.construction.as_ref().map(|construction| construction.arguments.clone());
-        let parts = HandleParts { key: self.key().to_owned(), construction };
+        let parts = HandleParts { key: self.key().to_owned(), construction: self.construction_arguments() };
         // The name costs nothing on the wire, and makes handles of two types two shapes.
         serializer.serialize_newtype_struct(self.object_type.name, &parts)
     }

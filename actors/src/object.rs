@@ -27,11 +27,8 @@ pub trait Object: Serialize + DeserializeOwned + Send + Sync + 'static {
     const TYPE: &'static ObjectType;
 }
 
-/// A typed, location-free reference to an object. Implemented by `#[object]`.
+/// A typed, location-free reference to an object. Implemented by `#[object]`, and for the types of the library.
 pub trait ObjectHandle: Clone + Send + Sync + fmt::Debug + Serialize + DeserializeOwned + 'static {
-    /// The type of the object.
-    type Object: Object<Handle = Self>;
-
     /// The handle over an untyped one.
     fn from_raw(raw: RawHandle) -> Self;
 

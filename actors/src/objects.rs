@@ -30,18 +30,22 @@ mod sorted;
 mod vector;
 
 pub use atomic::{
-    AtomicBool, AtomicBoolHandle, AtomicBoolMessages, AtomicF64, AtomicF64Handle, AtomicF64Messages, AtomicI64,
-    AtomicI64Handle, AtomicI64Messages, AtomicU64, AtomicU64Handle, AtomicU64Messages, Exchanged,
+    AtomicBoolObject, AtomicBoolObjectHandle, AtomicBoolObjectMessages, AtomicF64Object, AtomicF64ObjectHandle,
+    AtomicF64ObjectMessages, AtomicI32Object, AtomicI32ObjectHandle, AtomicI32ObjectMessages, AtomicI64Object,
+    AtomicI64ObjectHandle, AtomicI64ObjectMessages, AtomicIsizeObject, AtomicIsizeObjectHandle,
+    AtomicIsizeObjectMessages, AtomicU32Object, AtomicU32ObjectHandle, AtomicU32ObjectMessages, AtomicU64Object,
+    AtomicU64ObjectHandle, AtomicU64ObjectMessages, AtomicUsizeObject, AtomicUsizeObjectHandle,
+    AtomicUsizeObjectMessages, Exchanged,
 };
-pub use average::{Average, AverageHandle, AverageMessages, WrongLength};
-pub use barrier::{Aborted, Barrier, BarrierHandle, BarrierMessages, BarrierWaitResult};
+pub use average::{AverageObject, AverageObjectHandle, AverageObjectMessages, WrongLength};
+pub use barrier::{Aborted, BarrierObject, BarrierObjectHandle, BarrierObjectMessages, BarrierWaitResult};
 pub use blob::{BLOB_BYTES_MAX, BlobError, BlobObject, BlobObjectHandle, BlobObjectMessages, BlobPage, Place, Stage};
 pub use cell::{CellObject, CellObjectHandle, CellObjectMessages};
 pub use channel::{
     ChannelClosed, ChannelItem, ChannelKind, ChannelObject, ChannelObjectHandle, ChannelObjectMessages, NotRegistered,
     NotTaken, RecvError, RegisteredSender, TryRecvError,
 };
-pub use counter::{Counter, CounterHandle, CounterMessages};
+pub use counter::{CounterObject, CounterObjectHandle, CounterObjectMessages};
 pub use elements::{ArrayError, Element, Elements, Shape};
 pub use event::{EventObject, EventObjectHandle, EventObjectMessages};
 pub use exchanger::{ExchangerObject, ExchangerObjectHandle, ExchangerObjectMessages};

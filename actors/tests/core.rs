@@ -8,7 +8,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use common::{Bench, Request};
-use greenroom::objects::{Barrier, Counter, CounterHandle};
+use greenroom::objects::{BarrierObject, CounterObject, CounterObjectHandle};
 use greenroom::{CallId, Error, Fault, Lane, Limits, Refusal, Sequence, SessionId, Turn, Waiter, system};
 use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
@@ -97,7 +97,7 @@ impl Probe {
     }
 
     /// Adds to a counter, and answers with its new value.
-    pub fn relay(&mut self, to: CounterHandle, waiter: Waiter<u64>, turn: &mut Turn) {
+    pub fn relay(&mut self, to: CounterObjectHandle, waiter: Waiter<u64>, turn: &mut Turn) {
         turn.call(to.message().add(5), Self::then_relayed.with((waiter,)));
     }
 
@@ -111,12 +111,12 @@ impl Probe {
     }
 
     /// What one must not do.
-    pub fn call_directly(&mut self, to: CounterHandle) -> String {
+    pub fn call_directly(&mut self, to: CounterObjectHandle) -> String {
         to.add(1).map_or_else(|error| error.to_string(), |value| value.to_string())
     }
 
     /// Calls a counter, and panics over the reply.
-    pub fn relay_and_panic(&mut self, to: CounterHandle, waiter: Waiter<u64>, turn: &mut Turn) {
+    pub fn relay_and_panic(&mut self, to: CounterObjectHandle, waiter: Waiter<u64>, turn: &mut Turn) {
         turn.call(to.message().add(1), Self::then_panicked.with((waiter,)));
     }
 
@@ -221,10 +221,15 @@ fn an_object_is_made_anew_only_if_that_succeeds() {
     let mut bench = Bench::new();
     let mut force = |key: &'static str, parties: u32, lane: u32| {
         let call = CallId { session: SessionId(9), lane: Lane(lane), sequence: Sequence(1) };
-        bench.send_number::<Barrier>(call, &Request::made_with(key, &(parties,)), system::FORCE_NEW, Bytes::new());
+        bench.send_number::<BarrierObject>(
+            call,
+            &Request::made_with(key, &(parties,)),
+            system::FORCE_NEW,
+            Bytes::new(),
+        );
         bench.settle();
         let made = bench.answer(call).expect("answered").result;
-        let parties: CallId = bench.send::<Barrier, _>(&Request::of(key), "parties", &());
+        let parties: CallId = bench.send::<BarrierObject, _>(&Request::of(key), "parties", &());
         (made, bench.value::<u32>(parties))
     };
     assert_eq!(force("gate", 3, 1).1, 3);
@@ -376,23 +381,23 @@ fn a_call_after_its_deadline_is_refused() {
 fn a_nested_call_brings_its_reply_as_a_later_turn() {
     let mut bench = Bench::new();
     bench.hold_nested = true;
-    let relay = bench.send::<Probe, _>(&Request::of("a"), "relay", &(Counter::named("hits"),));
+    let relay = bench.send::<Probe, _>(&Request::of("a"), "relay", &(CounterObject::named("hits"),));
     assert_eq!(bench.held.len(), 1);
     assert!(bench.answer(relay).is_none());
     assert_eq!(bench.call::<Probe, _, u64>("a", "push", &(1_u64,)), 1, "other calls come between");
     bench.hold_nested = false;
-    let relay = bench.send::<Probe, _>(&Request::of("a"), "relay", &(Counter::named("hits"),));
+    let relay = bench.send::<Probe, _>(&Request::of("a"), "relay", &(CounterObject::named("hits"),));
     assert_eq!(bench.value::<u64>(relay), 5);
-    assert_eq!(bench.call::<Counter, _, i64>("hits", "get", &()), 5);
+    assert_eq!(bench.call::<CounterObject, _, i64>("hits", "get", &()), 5);
 }
 
 #[test]
 fn a_continuation_that_panics_answers_whoever_waited_for_it() {
     let mut bench = Bench::new();
-    let call = bench.send::<Probe, _>(&Request::of("a"), "relay_and_panic", &(Counter::named("hits"),));
+    let call = bench.send::<Probe, _>(&Request::of("a"), "relay_and_panic", &(CounterObject::named("hits"),));
     let expected = Fault::Panicked { method: "then_panicked".into(), message: "the reply was bad".into() };
     assert_eq!(bench.fault(call), expected);
-    let later = bench.send::<Probe, _>(&Request::of("a"), "relay", &(Counter::named("hits"),));
+    let later = bench.send::<Probe, _>(&Request::of("a"), "relay", &(CounterObject::named("hits"),));
     assert_eq!(bench.value::<u64>(later), 6, "the object lives on");
 }
 
@@ -430,6 +435,6 @@ fn a_circle_of_calls_is_refused() {
 #[test]
 fn a_handle_refuses_to_block_inside_a_method() {
     let mut bench = Bench::new();
-    let told: String = bench.call::<Probe, _, _>("a", "call_directly", &(Counter::named("hits"),));
+    let told: String = bench.call::<Probe, _, _>("a", "call_directly", &(CounterObject::named("hits"),));
     assert!(told.contains("turn.call"), "{told}");
 }

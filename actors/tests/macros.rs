@@ -282,7 +282,7 @@ impl Caller for Recorder {
         true
     }
 
-    fn cast(&self, _: OutgoingCall) {}
+    fn cast(&self, _: OutgoingCall, _: Option<OutgoingCall>) {}
 }
 
 fn recorder(body: &impl Serialize) -> Arc<Recorder> {

@@ -7,8 +7,8 @@ mod common;
 use bytes::Bytes;
 use common::{Bench, Request};
 use greenroom::objects::{
-    Average, Begun, CellObject, Counter, Locked, MutexObject, Notified, NotifyObject, OnceObject, PhaserError,
-    PhaserObject, PromiseObject,
+    AverageObject, Begun, CellObject, CounterObject, ExchangerObject, Locked, MutexObject, Notified, NotifyObject,
+    OnceObject, PhaserError, PhaserObject, PromiseObject,
 };
 use greenroom::{CallId, Fault, NotHeld, WaiterId};
 
@@ -34,11 +34,11 @@ fn unlock(bench: &mut Bench, grant: WaiterId, changed: Option<&'static [u8]>) ->
 #[test]
 fn a_counter_counts() {
     let mut bench = Bench::new();
-    assert_eq!(bench.call::<Counter, _, i64>("hits", "add", &(5_i64,)), 5);
-    assert_eq!(bench.call::<Counter, _, i64>("hits", "increment", &()), 6);
-    assert_eq!(bench.call::<Counter, _, i64>("hits", "set", &(i64::MAX,)), 6);
-    assert_eq!(bench.call::<Counter, _, i64>("hits", "increment", &()), i64::MIN);
-    assert_eq!(bench.call::<Counter, _, i64>("other", "get", &()), 0);
+    assert_eq!(bench.call::<CounterObject, _, i64>("hits", "add", &(5_i64,)), 5);
+    assert_eq!(bench.call::<CounterObject, _, i64>("hits", "increment", &()), 6);
+    assert_eq!(bench.call::<CounterObject, _, i64>("hits", "set", &(i64::MAX,)), 6);
+    assert_eq!(bench.call::<CounterObject, _, i64>("hits", "increment", &()), i64::MIN);
+    assert_eq!(bench.call::<CounterObject, _, i64>("other", "get", &()), 0);
 }
 
 #[test]
@@ -207,14 +207,51 @@ fn an_average_moves_in_rounds() {
     let mut bench = Bench::new();
     let request = Request::made_with("a", &(vec![0.0, 0.0],));
     let mut call = |method: &str, arguments: &dyn Fn(&mut Bench, &str) -> CallId| arguments(&mut bench, method);
-    let add = call("add", &|bench, method| bench.send::<Average, _>(&request, method, &(vec![6.0, 8.0], 2_u64)));
-    let short = call("add", &|bench, method| bench.send::<Average, _>(&request, method, &(vec![2.0], 1_u64)));
-    let advance = call("advance", &|bench, method| bench.send::<Average, _>(&request, method, &()));
-    let mean = call("mean", &|bench, method| bench.send::<Average, _>(&request, method, &()));
-    let idle = call("advance", &|bench, method| bench.send::<Average, _>(&request, method, &()));
+    let add = call("add", &|bench, method| bench.send::<AverageObject, _>(&request, method, &(vec![6.0, 8.0], 2_u64)));
+    let short = call("add", &|bench, method| bench.send::<AverageObject, _>(&request, method, &(vec![2.0], 1_u64)));
+    let advance = call("advance", &|bench, method| bench.send::<AverageObject, _>(&request, method, &()));
+    let mean = call("mean", &|bench, method| bench.send::<AverageObject, _>(&request, method, &()));
+    let idle = call("advance", &|bench, method| bench.send::<AverageObject, _>(&request, method, &()));
     assert!(bench.value::<Result<(), greenroom::objects::WrongLength>>(add).is_ok());
     assert!(bench.value::<Result<(), greenroom::objects::WrongLength>>(short).is_err());
     assert_eq!(bench.value::<f64>(advance), 5.0);
     assert_eq!(bench.value::<Vec<f64>>(mean), [3.0, 4.0]);
     assert_eq!(bench.value::<f64>(idle), 0.0);
+}
+
+#[test]
+fn what_was_offered_goes_with_an_exchange_that_ends_early() {
+    let mut bench = Bench::new();
+    let request = || Request::made_with("x", &(9_u64,));
+    let offered = (Bytes::from(vec![7; 100_000]),);
+    let bytes = |bench: &Bench| {
+        let object = bench.slot.objects().find(common::name::<ExchangerObject>("x")).expect("is there");
+        let instance = bench.slot.objects().get(object).expect("is there").instance().borrow();
+        instance.encoded_state().expect("encodes").len()
+    };
+    let until = bench.now_ms + 100;
+    bench.send::<ExchangerObject, _>(&request().until(until), "exchange", &offered);
+    assert!(bytes(&bench) > 100_000);
+    bench.advance(until);
+    assert!(bytes(&bench) < 100, "it timed out");
+    let given_up = bench.send::<ExchangerObject, _>(&request(), "exchange", &offered);
+    bench.cancel::<ExchangerObject>(given_up, "x");
+    assert!(bytes(&bench) < 100, "it was given up");
+    bench.send::<ExchangerObject, _>(&request().by(2), "exchange", &offered);
+    bench.end_session(2);
+    assert!(bytes(&bench) < 100, "its session has ended");
+}
+
+#[test]
+fn a_call_that_may_wait_is_asked_once_whether_it_has_to_though_its_time_is_over() {
+    let mut bench = Bench::new();
+    let now_ms = bench.now_ms;
+    let late = |session| mutex().by(session).until(now_ms - 1);
+    let free = bench.send::<MutexObject, ()>(&late(1), "lock", &());
+    let held = locked(&mut bench, free);
+    let taken = bench.send::<MutexObject, ()>(&late(2), "lock", &());
+    assert!(bench.answer(taken).is_none(), "it is parked until the next tick");
+    bench.advance(now_ms);
+    assert_eq!(bench.fault(taken), Fault::TimedOut);
+    assert_eq!(unlock(&mut bench, held.grant, None), Ok(()));
 }

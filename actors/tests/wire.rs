@@ -5,7 +5,7 @@
 extern crate greenroom_actors as greenroom;
 
 use bytes::{Bytes, BytesMut};
-use greenroom::objects::{Barrier, Counter, MutexObject};
+use greenroom::objects::{BarrierObject, CounterObject, MutexObject};
 use greenroom::wire::{self, CloudCaller, Frame, Hello, HelloRefusal, Reply, Request, Welcome, parts};
 use greenroom::{
     CallId, ClusterId, Epoch, Fault, Fence, Incarnation, JobId, Lane, LogIndex, NodeId, NodeLayout, Object, Owner,
@@ -192,7 +192,7 @@ proptest! {
 
     #[test]
     fn random_states_are_never_a_panic(bytes in vec(any::<u8>(), 0..100)) {
-        for object_type in [Counter::TYPE, Barrier::TYPE, MutexObject::TYPE] {
+        for object_type in [CounterObject::TYPE, BarrierObject::TYPE, MutexObject::TYPE] {
             let _ = (object_type.decode)(&bytes);
             let _ = (object_type.create)(Some(&bytes));
         }
@@ -200,7 +200,7 @@ proptest! {
 
     #[test]
     fn random_arguments_are_never_a_panic(bytes in vec(any::<u8>(), 0..40), method in any::<prop::sample::Index>()) {
-        for object_type in [Counter::TYPE, MutexObject::TYPE] {
+        for object_type in [CounterObject::TYPE, MutexObject::TYPE] {
             let arguments = Some(&[9_u8, 0][..]).filter(|_| object_type.name == "Mutex");
             let mut state = (object_type.create)(arguments).expect("the arguments are right");
             let method = &object_type.methods[method.index(object_type.methods.len())];
@@ -213,7 +213,7 @@ proptest! {
 
     #[test]
     fn random_replies_are_never_a_panic_for_people(bytes in vec(any::<u8>(), 0..40)) {
-        for method in Counter::TYPE.methods.iter().chain(MutexObject::TYPE.methods) {
+        for method in CounterObject::TYPE.methods.iter().chain(MutexObject::TYPE.methods) {
             let _ = (method.reply_to_json)(&bytes);
         }
     }

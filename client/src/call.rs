@@ -1,7 +1,7 @@
 //! The life of a call on the client's side: one id, as many tries as its deadline allows, one outcome.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use greenroom_actors::wire::{Request, parts};
@@ -15,10 +15,7 @@ use crate::client::Shared;
 use crate::connection::Connection;
 use crate::directory::Route;
 use crate::pending::{Event, NotSent};
-use crate::time::{BACKOFF_FIRST, BACKOFF_MAX, clock_ms, jitter, left, millis};
-
-/// How much longer than a parked call's deadline its caller waits for the node's own word on it.
-const WORD_OF_NODE: Duration = Duration::from_secs(2);
+use crate::time::{BACKOFF_FIRST, BACKOFF_MAX, clock_ms, jitter, left, millis, time_for_word, time_to_reach};
 
 /// A reply above this size is acknowledged at once, so that the node need not keep it.
 const ACK_ABOVE_BYTES: usize = 1024;
@@ -63,7 +60,8 @@ pub(crate) async fn make_call(shared: Arc<Shared>, outgoing: OutgoingCall, effor
 
 /// Asks for the slot table for as long as the call may take; returns the number of slots.
 async fn ensure_table(shared: &Arc<Shared>, outgoing: &OutgoingCall, started: Instant) -> Result<usize, Error> {
-    let deadline = started.checked_add(outgoing.timeout.unwrap_or(shared.settings.timeout));
+    let limit = outgoing.timeout.unwrap_or(shared.settings.timeout);
+    let deadline = started.checked_add(time_to_reach(limit, outgoing.parks));
     let mut backoff = BACKOFF_FIRST;
     loop {
         let asked = tokio::select! {
@@ -89,7 +87,9 @@ struct Call {
     effort: Effort,
     job: JobId,
     slot: SlotId,
+    /// Until when the node has to be reached.
     deadline: Option<Instant>,
+    /// Until when the call may take there, or wait if it is one that waits.
     deadline_ms: Option<u64>,
     /// Whether the node has asked for the constructor's arguments.
     with_arguments: bool,
@@ -120,7 +120,7 @@ impl Call {
         let hash = hash_object(job, outgoing.object_type.name, outgoing.key.as_str());
         let slot = slot_of(hash, n_slots);
         let (lane, sequence) = shared.take_lane(slot);
-        let deadline = limit.and_then(|limit| started.checked_add(limit));
+        let deadline = limit.and_then(|limit| started.checked_add(time_to_reach(limit, outgoing.parks)));
         Self {
             id: CallId { session: shared.session(), lane, sequence },
             job,
@@ -196,8 +196,8 @@ impl Call {
     }
 
     fn send(&mut self, route: &Route) -> Result<oneshot::Receiver<Event>, NotSent> {
-        let slack = if self.outgoing.parks { WORD_OF_NODE } else { Duration::ZERO };
-        let expires = self.deadline.and_then(|deadline| deadline.checked_add(slack));
+        let more = time_for_word(self.outgoing.timeout, self.outgoing.parks);
+        let expires = self.deadline.and_then(|deadline| deadline.checked_add(more));
         let event = route.connection.send(&self.shared, self.request(route), expires)?;
         self.sent = true;
         self.out = Some(Arc::clone(&route.connection));
@@ -299,7 +299,7 @@ impl Call {
 
     fn judge_refusal(&mut self, refusal: Refusal) -> Next {
         match refusal {
-            Refusal::NotCreated if self.outgoing.construction.is_some() && !self.with_arguments => {
+            Refusal::NotCreated if self.outgoing.maker().is_some() && !self.with_arguments => {
                 self.with_arguments = true;
                 Next::AgainAtOnce
             }
@@ -325,15 +325,14 @@ impl Call {
     }
 
     fn request(&self, route: &Route) -> Request<'_> {
-        let made = self.outgoing.construction.as_deref();
         // Small arguments travel at once; of large ones only the hash, until the node asks.
-        let arguments = made.filter(|made| self.with_arguments || made.arguments.len() <= 64);
+        let arguments = self.outgoing.maker().filter(|made| self.with_arguments || made.arguments.len() <= 64);
         Request {
             flags: if self.outgoing.read { parts::READ } else { 0 } | if self.sent { parts::RETRY } else { 0 },
             epoch: route.epoch,
             method: self.outgoing.method,
             deadline_ms: self.deadline_ms,
-            construction: made.map(|made| made.hash),
+            construction: self.outgoing.construction.as_ref().map(|made| made.hash),
             construction_arguments: arguments.map(|made| made.arguments.clone()),
             arguments: self.outgoing.arguments.clone(),
             ..self.name()

@@ -9,8 +9,8 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use greenroom_actors::{
-    Caller, JobId, Lane, LanePool, Object, ObjectHandle, OutgoingCall, RawHandle, ReplyFuture, Sequence, SessionId,
-    SlotId, SlotTable,
+    Caller, Error, JobId, Lane, LanePool, Object, ObjectHandle, OutgoingCall, RawHandle, ReplyFuture, Sequence,
+    SessionId, SlotId, SlotTable,
 };
 
 use tokio::sync::watch;
@@ -179,14 +179,23 @@ impl Caller for Client {
         true
     }
 
-    fn cast(&self, call: OutgoingCall) {
+    fn cast(&self, call: OutgoingCall, otherwise: Option<OutgoingCall>) {
         let shared = Arc::clone(&self.shared);
         self.shared.casts.fetch_add(1, Ordering::AcqRel);
         let mut cast = Box::pin(async move {
             let object = call.object();
+            let make = async {
+                let made = make_call(Arc::clone(&shared), call, Effort::Cast).await;
+                match (made, otherwise) {
+                    (Err(Error::Refused { .. }), Some(call)) => {
+                        make_call(Arc::clone(&shared), call, Effort::Cast).await
+                    }
+                    (made, _) => made,
+                }
+            };
             tokio::select! {
                 biased;
-                made = make_call(Arc::clone(&shared), call, Effort::Cast) => if let Err(error) = made {
+                made = make => if let Err(error) = made {
                     tracing::debug!(object, %error, "a call without a waiting caller failed");
                 },
                 () = shared.unused() => tracing::debug!(object, "the client ends with a call under way"),

@@ -3,7 +3,7 @@
 /// Declares typed handles over the handles of objects: each gets what every handle has.
 ///
 /// `face! { /// Docs. pub struct List<T>(ListObject); }` declares a struct with a field `handle`, and
-/// `of`, `object`, `through`, `with_timeout`, `Clone`, `Debug` and the serde traits.
+/// `of`, `object`, `through`, `with_timeout`, `ObjectHandle`, `Clone`, `Debug` and the serde traits.
 macro_rules! face {
     ($($(#[$doc:meta])* pub struct $name:ident $(<$($value:ident),+>)? ($object:ident);)*) => {$(
         $(#[$doc])*
@@ -14,7 +14,7 @@ macro_rules! face {
 
         impl $(<$($value),+>)? $name $(<$($value),+>)? {
             /// The typed side of an object.
-            fn of(handle: ::greenroom_actors::Handle<$object>) -> Self {
+            const fn of(handle: ::greenroom_actors::Handle<$object>) -> Self {
                 Self { handle, value: ::std::marker::PhantomData }
             }
 
@@ -30,9 +30,22 @@ macro_rules! face {
             }
 
             /// The same object; each call takes at most `timeout`, also one that waits in the object.
+            ///
+            /// A call that may wait there is always asked once whether it has to: with a timeout of zero it brings what is
+            /// ready, and waits for nothing. To reach the object it may take up to two seconds more.
             #[must_use]
             pub fn with_timeout(&self, timeout: ::std::time::Duration) -> Self {
                 Self::of(self.handle.with_timeout(timeout))
+            }
+        }
+
+        impl $(<$($value: 'static),+>)? ::greenroom_actors::ObjectHandle for $name $(<$($value),+>)? {
+            fn from_raw(raw: ::greenroom_actors::RawHandle) -> Self {
+                Self::of(::greenroom_actors::ObjectHandle::from_raw(raw))
+            }
+
+            fn raw(&self) -> &::greenroom_actors::RawHandle {
+                self.object()
             }
         }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::future::Future;
 use std::process::ExitCode;
 
 use greenroom_actors::Registry;
@@ -56,6 +57,10 @@ impl<T: MainResult, E: Display> MainResult for Result<T, E> {
 /// `GREENROOM_ROLE` (`driver` or `node`) decides if it is set. Otherwise `my-app greenroom …` is the operator's tool,
 /// and anything else the driver: `user_main` runs, and then the process's session ends.
 pub fn run<R: MainResult>(user_main: fn() -> R) -> ExitCode {
+    run_role(user_main)
+}
+
+fn run_role<R: MainResult>(user_main: impl FnOnce() -> R) -> ExitCode {
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_default();
     let role = match role(std::env::var_os(ROLE), words.collect()) {
@@ -74,6 +79,17 @@ pub fn run<R: MainResult>(user_main: fn() -> R) -> ExitCode {
     }
 }
 
+/// As [`run`], for an async `user_main`: it runs on a tokio runtime of several threads, made for it.
+///
+/// # Panics
+/// When the runtime's threads cannot be started.
+pub fn run_async<F: Future<Output: MainResult>>(user_main: fn() -> F) -> ExitCode {
+    run_role(|| {
+        let runtime = tokio::runtime::Runtime::new().expect("the system starts the runtime's threads");
+        runtime.block_on(user_main())
+    })
+}
+
 fn role(variable: Option<OsString>, words: Vec<OsString>) -> Result<Role, String> {
     match variable.filter(|role| !role.is_empty()) {
         Some(role) if role == "driver" => Ok(Role::Driver),
@@ -86,7 +102,7 @@ fn role(variable: Option<OsString>, words: Vec<OsString>) -> Result<Role, String
     }
 }
 
-fn drive<R: MainResult>(user_main: fn() -> R) -> ExitCode {
+fn drive<R: MainResult>(user_main: impl FnOnce() -> R) -> ExitCode {
     /// Says goodbye even when the user's `main` panics: others need not wait until the session's time is over.
     struct Goodbye;
 

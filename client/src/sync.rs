@@ -1,6 +1,7 @@
 //! Synchronization in the shape of `std::sync`: the same names, an object's key more, and a `Result` for the network.
 
 pub mod atomic;
+mod barrier;
 pub mod channel;
 mod condvar;
 mod event;
@@ -16,23 +17,12 @@ mod promise;
 mod rwlock;
 mod semaphore;
 
+pub use barrier::Barrier;
 pub use condvar::{Condvar, WaitTimeoutResult};
 pub use event::Event;
-pub use exchanger::Exchanger;
-/// ```no_run
-/// use greenroom::sync::Barrier;
-///
-/// let phase = Barrier::named("phase", 80);
-/// if phase.wait()?.is_leader() {
-///     println!("all 80 are here");
-/// }
-/// # Ok::<(), greenroom::Error>(())
-/// ```
-#[doc(inline)]
-pub use greenroom_actors::objects::Barrier;
+pub use exchanger::{Exchanger, NobodyWaits};
 pub use greenroom_actors::objects::{
-    Aborted, AcquireError, AlreadySet, BarrierHandle, BarrierWaitResult, PhaserError, PromiseError, SetError,
-    TooManyPermits,
+    Aborted, AcquireError, AlreadySet, BarrierWaitResult, PhaserError, PromiseError, SetError, TooManyPermits,
 };
 pub use latch::Latch;
 pub use mutex::{Mutex, MutexGuard};

@@ -6,6 +6,22 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub(crate) const BACKOFF_FIRST: Duration = Duration::from_millis(2);
 pub(crate) const BACKOFF_MAX: Duration = Duration::from_millis(500);
 
+/// How much longer than its deadline a call that may be parked waits for the node's own word on it.
+const WORD_OF_NODE: Duration = Duration::from_secs(2);
+
+/// How long a call with that time limit tries to reach its node.
+///
+/// The limit of one that may be parked says how long it waits in the object, and none at all that it is asked once whether it
+/// has to. So a short one does not hasten the way there.
+pub(crate) fn time_to_reach(limit: Duration, parks: bool) -> Duration {
+    if parks { limit.max(WORD_OF_NODE) } else { limit }
+}
+
+/// How much longer than [`time_to_reach`] a call with that timeout waits for its answer, once it is out.
+pub(crate) fn time_for_word(timeout: Option<Duration>, parks: bool) -> Duration {
+    timeout.filter(|_| parks).map_or(Duration::ZERO, |timeout| timeout.min(WORD_OF_NODE))
+}
+
 /// How long it is until then; without a deadline, for ever.
 pub(crate) fn left(deadline: Option<Instant>) -> Duration {
     deadline.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()))

@@ -4,7 +4,7 @@ mod stage;
 
 use std::time::Duration;
 
-use greenroom::sync::{Aborted, Barrier, BarrierHandle, BarrierWaitResult};
+use greenroom::sync::{Aborted, Barrier, BarrierWaitResult};
 use greenroom::{Error, Refusal};
 use stage::{Session, Stage, Started, scenarios};
 
@@ -12,6 +12,7 @@ scenarios! {
     a_barrier_opens_for_the_last_party_who_is_the_leader,
     a_barrier_has_one_leader_each_time_it_opens,
     a_seat_at_a_barrier_is_free_again_when_its_caller_gives_up,
+    who_tries_comes_through_only_as_the_last,
     a_barrier_of_nobody_or_of_another_number_is_refused,
     who_waits_at_a_barrier_that_is_aborted_is_told_and_so_is_who_comes,
     a_reset_tells_who_waits_and_opens_the_barrier_anew,
@@ -20,12 +21,12 @@ scenarios! {
 
 type Passed = Result<BarrierWaitResult, Error<Aborted>>;
 
-fn gate(session: &Session, parties: u32) -> BarrierHandle {
+fn gate(session: &Session, parties: usize) -> Barrier {
     Barrier::named("gate", parties).through(session.caller())
 }
 
 /// Lets a call wait at the barrier, as the number `count` of those that do.
-fn wait<'a>(stage: &'a Stage, barrier: &BarrierHandle, count: usize) -> Started<'a, Passed> {
+fn wait<'a>(stage: &'a Stage, barrier: &Barrier, count: usize) -> Started<'a, Passed> {
     let waits = stage.start(barrier.wait_async());
     stage.until_parked(barrier.object(), count);
     waits
@@ -87,6 +88,28 @@ fn a_seat_at_a_barrier_is_free_again_when_its_caller_gives_up(stage: &Stage) {
     for passed in [patient, second].map(Started::finish) {
         assert_eq!(passed.map(|passed| (passed.is_leader(), passed.generation())), Ok((false, 0)));
     }
+}
+
+fn who_tries_comes_through_only_as_the_last(stage: &Stage) {
+    let sessions: [Session; 3] = stage.sessions();
+    let [barrier, others @ ..] = [0, 1, 2].map(|session| gate(&sessions[session], 3));
+    assert_eq!(barrier.try_wait(), Ok(None), "two others are missing");
+    let first = wait(stage, &others[0], 1);
+    assert_eq!(barrier.try_wait(), Ok(None));
+    assert_eq!(barrier.waiting(), Ok(1), "who tries takes no seat");
+    let second = wait(stage, &others[1], 2);
+    let passed = barrier.try_wait().expect("is answered").expect("all others are here");
+    assert_eq!((passed.is_leader(), passed.generation()), (true, 0));
+    for passed in [first, second].map(Started::finish) {
+        assert_eq!(passed.map(|passed| (passed.is_leader(), passed.generation())), Ok((false, 0)));
+    }
+
+    let _first = wait(stage, &others[0], 1);
+    wait(stage, &others[1], 2).give_up();
+    stage.until_parked(barrier.object(), 1);
+    assert_eq!(barrier.try_wait(), Ok(None), "one of them has gone");
+    assert_eq!(barrier.abort(), Ok(()));
+    assert_eq!(barrier.try_wait(), Err(Error::Method(Aborted)));
 }
 
 fn a_barrier_of_nobody_or_of_another_number_is_refused(stage: &Stage) {

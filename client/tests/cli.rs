@@ -85,7 +85,7 @@ fn a_call_that_makes_no_sense_is_told_what_would() {
         (&["Counter/c", "add", "five"], "do not fit `add(i64) -> i64`: invalid type: string \"five\", expected i64"),
         (&["Counter/c", "get", "1"], "do not fit `get() -> i64`: it takes none"),
         (&["Barrier/b", "wait", "--new", "3"], "JSON array"),
-        (&["Barrier/b", "wait", "--new", "[\"x\"]"], "do not fit `Barrier::new(u32)`"),
+        (&["Barrier/b", "wait", "--new", "[\"x\"]"], "do not fit `Barrier::new(u64)`"),
     ];
     for (words, part) in cases {
         let said = run(command(GREENROOM).arg("call").args(words));
@@ -99,7 +99,7 @@ fn a_call_that_makes_no_sense_is_told_what_would() {
 fn a_call_that_fails_says_whether_it_was_applied() {
     let dev = Dev::start();
     let cases: [(&[&str], &str, &str); 5] = [
-        (&["Barrier/none", "parties"], "--new '[…]' gives those of `new(u32)`", "applied: no"),
+        (&["Barrier/none", "parties"], "--new '[…]' gives those of `new(u64)`", "applied: no"),
         (&["Barrier/none", "parties", "--new", "[0]"], "at least one party", "applied: no"),
         (&["Counter/", "get"], "the key is empty", "applied: no"),
         (&["Promise/p", "get", "--new", "[1]", "--timeout-ms", "500"], "its deadline", "applied: no"),
@@ -228,7 +228,7 @@ fn types_lists_what_there_is_to_call() {
     let types: Value =
         serde_json::from_str(&run(command(GREENROOM).args(["types", "--json"])).out).expect("prints JSON");
     let barrier = types.as_array().into_iter().flatten().find(|one| one["name"] == "Barrier").expect("is built in");
-    assert_eq!(barrier["constructor"], "(u32)");
+    assert_eq!(barrier["constructor"], "(u64)");
     let wait = barrier["methods"].as_array().into_iter().flatten().find(|method| method["name"] == "wait");
     assert_eq!(wait.expect("is a method")["parks"], true);
 }

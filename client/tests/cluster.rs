@@ -11,12 +11,13 @@ use common::support::{command, free_ports, run};
 use common::{Processes, client, embedded, key_on, keys_on, settings, soon, status, timed, until, until_parked};
 use greenroom::sync::Barrier;
 use greenroom::{Client, Cluster, ConnectError, Counter, Error, Settings, object};
+use greenroom_actors::objects::{BarrierObject, CounterObject};
 use serde::{Deserialize, Serialize};
 
 /// How much later than its deadline a call may end on a busy machine.
 const SLACK: Duration = Duration::from_secs(1);
 
-fn barrier(client: &Client, key: &str) -> greenroom::sync::BarrierHandle {
+fn barrier(client: &Client, key: &str) -> Barrier {
     client.object(Barrier::named(key, 2))
 }
 
@@ -169,14 +170,14 @@ async fn a_killed_node_fails_its_own_calls_within_their_deadlines_and_no_others(
     let settings = Settings { timeout: TIMEOUT, patience: TIMEOUT, ..settings(&nodes.address(0)) };
     let client = Client::with_settings(settings).await.expect("connects");
     let table = client.table().await.expect("is known");
-    let load = Load::start(&client, &[0, 1, 2].map(|node| key_on::<Counter>(&table, node)));
+    let load = Load::start(&client, &[0, 1, 2].map(|node| key_on::<CounterObject>(&table, node)));
 
-    let gates: Vec<String> = keys_on::<Barrier>(table, 2).take(2).collect();
+    let gates: Vec<String> = keys_on::<BarrierObject>(table, 2).take(2).collect();
     let endless = barrier(&client, &gates[0]);
     let limited = barrier(&client, &gates[1]).with_timeout(TIMEOUT * 2);
     let [endless, limited] = [endless, limited].map(|gate| tokio::spawn(async move { gate.wait_async().await }));
     for gate in &gates {
-        until_parked::<Barrier>(&client, gate, 1).await;
+        until_parked::<BarrierObject>(&client, gate, 1).await;
     }
 
     let killed = Instant::now();
@@ -205,11 +206,11 @@ async fn a_node_that_is_started_anew_serves_the_same_client_and_its_old_calls_ar
     let mut nodes = Processes::start();
     let client = client(&nodes.address(0)).await;
     let table = client.table().await.expect("is known");
-    let counter = client.object(Counter::named(key_on::<Counter>(&table, 2)));
+    let counter = client.object(Counter::named(key_on::<CounterObject>(&table, 2)));
     assert_eq!(counter.add_async(5).await, Ok(5));
-    let gate = key_on::<Barrier>(&table, 2);
+    let gate = key_on::<BarrierObject>(&table, 2);
     let parked = tokio::spawn(barrier(&client, &gate).wait_async());
-    until_parked::<Barrier>(&client, &gate, 1).await;
+    until_parked::<BarrierObject>(&client, &gate, 1).await;
 
     nodes.kill(2);
     nodes.start_node(2);
@@ -231,9 +232,9 @@ async fn a_node_that_stops_tells_the_callers_of_parked_calls_at_once() {
     let mut nodes = Processes::start();
     let client = client(&nodes.address(0)).await;
     let table = client.table().await.expect("is known");
-    let gate = key_on::<Barrier>(&table, 2);
+    let gate = key_on::<BarrierObject>(&table, 2);
     let parked = tokio::spawn(barrier(&client, &gate).wait_async());
-    until_parked::<Barrier>(&client, &gate, 1).await;
+    until_parked::<BarrierObject>(&client, &gate, 1).await;
     let asked = Instant::now();
     nodes.terminate(2);
     let ended = soon("the parked call", parked).await.expect("runs");
@@ -241,7 +242,7 @@ async fn a_node_that_stops_tells_the_callers_of_parked_calls_at_once() {
     assert!(why.contains("has stopped"), "{why}");
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     nodes.end(2);
-    assert_eq!(client.object(Counter::named(key_on::<Counter>(&table, 1))).increment_async().await, Ok(1));
+    assert_eq!(client.object(Counter::named(key_on::<CounterObject>(&table, 1))).increment_async().await, Ok(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,7 +250,7 @@ async fn no_call_that_a_stopping_node_applied_is_reported_as_not_applied() {
     let mut nodes = Processes::start();
     let settings = Settings { timeout: Duration::from_secs(1), ..settings(&nodes.address(0)) };
     let client = Client::with_settings(settings).await.expect("connects");
-    let key = key_on::<Counter>(&client.table().await.expect("is known"), 2);
+    let key = key_on::<CounterObject>(&client.table().await.expect("is known"), 2);
     let load = Load::start(&client, &vec![key.clone(); 32]);
     let counter = client.object(Counter::named(key));
     until("the load runs", || async { counter.get_async().await.expect("reads") > 500 }).await;

@@ -4,7 +4,7 @@ mod stage;
 
 use std::time::Duration;
 
-use greenroom::sync::Exchanger;
+use greenroom::sync::{Exchanger, NobodyWaits};
 use greenroom::{Error, Refusal};
 use stage::{Session, Stage, Started, scenarios};
 
@@ -14,6 +14,7 @@ scenarios! {
     an_exchange_that_ends_early_leaves_nothing_behind,
     two_threads_that_swap_again_and_again_lose_nothing,
     values_of_two_types_do_not_meet,
+    who_does_not_wait_meets_only_who_is_there,
 }
 
 type Swapped = Result<String, Error>;
@@ -94,4 +95,16 @@ fn values_of_two_types_do_not_meet(stage: &Stage) {
     let refused = Error::Refused { object: "Exchanger/x".to_owned(), refusal: Refusal::DifferentArguments };
     assert_eq!(other.exchange(1), Err(refused));
     offered.give_up();
+}
+
+fn who_does_not_wait_meets_only_who_is_there(stage: &Stage) {
+    let [one, other] = stage.sessions().map(|session: Session| exchanger(&session));
+    let back = Err(Error::Method(NobodyWaits("alone".to_owned())));
+    assert_eq!(other.try_exchange("alone".to_owned()), back);
+    let offered = offer(stage, &one, "first");
+    assert_eq!(other.try_exchange("second".to_owned()), Ok("first".to_owned()));
+    assert_eq!(offered.finish(), Ok("second".to_owned()));
+    offer(stage, &one, "given up").give_up();
+    stage.until_parked(one.object(), 0);
+    assert_eq!(other.try_exchange("alone".to_owned()), back, "who gave up is not there, and nothing of the others is");
 }

@@ -11,6 +11,7 @@ use common::{client, embedded, settings, soon, timed, until, until_parked};
 use greenroom::sync::{Barrier, Mutex as SharedMutex};
 use greenroom::{Client, Counter, Error, Settings};
 use greenroom_actors::NodeLayout;
+use greenroom_actors::objects::BarrierObject;
 use greenroom_rpc::proto::control_server::ControlServer;
 use network::{FakeControl, Network, Weather, black_hole, serve_control};
 use tokio::net::TcpListener;
@@ -58,7 +59,7 @@ async fn every_increment_is_applied_exactly_once_however_often_connections_are_c
 
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_meet_at_a_barrier_and_exclude_each_other_while_connections_are_cut() {
-    const CALLERS: u32 = 4;
+    const CALLERS: usize = 4;
     const ROUNDS: u64 = 40;
     let node = embedded(|_| {});
     let network = Network::around(&node).await;
@@ -90,7 +91,7 @@ async fn callers_meet_at_a_barrier_and_exclude_each_other_while_connections_are_
     assert_eq!(n_led, ROUNDS, "one leader a round");
     let direct = Arc::new(client(node.address()).await);
     let guard = SharedMutex::named("sum", 0_u64).through(direct).lock_async().await.expect("locks");
-    assert_eq!(*guard, u64::from(CALLERS) * ROUNDS);
+    assert_eq!(*guard, CALLERS as u64 * ROUNDS);
     guard.unlock_async().await.expect("unlocks");
 }
 
@@ -130,13 +131,13 @@ async fn a_parked_call_that_is_cut_off_until_its_deadline_ends_soon_after() {
     let direct = client(node.address()).await;
     let gate = through.object(Barrier::named("gate", 2)).with_timeout(TIMEOUT);
     let parked = tokio::spawn(async move { timed(gate.wait_async()).await });
-    until_parked::<Barrier>(&direct, "gate", 1).await;
+    until_parked::<BarrierObject>(&direct, "gate", 1).await;
     network.becomes(Weather::Holding);
     let (ended, took) = soon("the parked call", parked).await.expect("runs");
     assert!(matches!(ended, Err(Error::Unknown { .. })), "{ended:?}");
     // The node's own word on a parked call is waited for two seconds longer.
     assert!(took >= TIMEOUT && took < TIMEOUT + Duration::from_secs(2) + SLACK, "{took:?}");
-    until_parked::<Barrier>(&direct, "gate", 0).await;
+    until_parked::<BarrierObject>(&direct, "gate", 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{client, embedded, settings, soon, until, until_parked};
 use greenroom::sync::channel::Channel;
-use greenroom::sync::{Mutex, Semaphore};
+use greenroom::sync::{Mutex, RwLock, Semaphore};
 use greenroom::{Client, Counter, Settings, Turn, object};
 use greenroom_actors::objects::{ChannelObject, MutexObject};
 use network::{Network, Weather};
@@ -170,4 +170,20 @@ async fn a_client_that_is_closed_while_its_stream_is_opened_again_ends_its_sessi
     through.close().await;
     network.becomes(Weather::Calm);
     drop(lock.through(direct).lock_timeout_async(PATIENCE).await.expect("nobody has it"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guard_with_a_value_that_is_too_large_for_its_node_gives_its_lock_back_without_it() {
+    let node = embedded(|options| options.frame_bytes_max = 100_000);
+    let (holder, other) = (Arc::new(client(node.address()).await), Arc::new(client(node.address()).await));
+    let (lock, locks) = (Mutex::named("m", Vec::<u8>::new()), RwLock::named("rw", Vec::<u8>::new()));
+    let mut guard = lock.through(holder.clone()).lock_async().await.expect("locks");
+    let mut writer = locks.through(holder.clone()).write_async().await.expect("locks");
+    *guard = vec![7; 200_000];
+    *writer = vec![7; 200_000];
+    drop((guard, writer));
+    let guard = lock.through(other.clone()).lock_timeout_async(PATIENCE).await.expect("it has been given back");
+    assert_eq!(*guard, Vec::<u8>::new(), "its value is as before");
+    let reader = locks.through(other).read_timeout_async(PATIENCE).await.expect("it has been given back");
+    assert_eq!(*reader, Vec::<u8>::new(), "its value is as before");
 }

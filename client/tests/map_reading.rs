@@ -148,8 +148,8 @@ impl Caller for Lossy {
         self.caller.block_on(task)
     }
 
-    fn cast(&self, call: OutgoingCall) {
-        self.caller.cast(call);
+    fn cast(&self, call: OutgoingCall, otherwise: Option<OutgoingCall>) {
+        self.caller.cast(call, otherwise);
     }
 }
 

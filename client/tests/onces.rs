@@ -27,6 +27,8 @@ scenarios! {
     a_once_that_panics_is_done_by_the_next,
     values_of_two_types_do_not_meet,
     who_makes_the_value_of_a_deleted_cell_does_not_make_the_cell_anew,
+    who_waits_for_anothers_closure_may_have_a_limit,
+    a_closure_takes_as_long_as_it_needs,
 }
 
 const TIMEOUT: Duration = Duration::from_millis(100);
@@ -274,4 +276,55 @@ fn who_makes_the_value_of_a_deleted_cell_does_not_make_the_cell_anew(stage: &Sta
     assert_eq!(failed, Err(Error::Method("no luck")));
     let other = OnceCell::<u64>::named("o").through(session.caller());
     assert_eq!(other.get_or_init(|| 1), Ok(1), "its key is free");
+}
+
+fn who_waits_for_anothers_closure_may_have_a_limit(stage: &Stage) {
+    let cell = cell(&stage.session());
+    let (makes, tell) = in_its_closure(stage, &cell);
+    for timeout in [TIMEOUT, Duration::ZERO] {
+        let hasty = cell.clone();
+        let hasty =
+            stage.start(async move { hasty.get_or_init_timeout_async(timeout, async || panic!("not its turn")).await });
+        assert_eq!(hasty.finish_after(timeout), Err(Error::TimedOut { object: "OnceCell/o".to_owned() }));
+    }
+    stage.until_parked(cell.object(), 0);
+    let patient = cell.clone();
+    let patient = stage.start(async move {
+        patient.get_or_init_timeout_async(stage::DEADLINE, async || panic!("not its turn")).await
+    });
+    stage.until_parked(cell.object(), 1);
+    tell.send(Ok("made".to_owned())).expect("it listens");
+    assert_eq!((makes.finish(), patient.finish()), (Ok("made".to_owned()), Ok("made".to_owned())));
+    assert_eq!(cell.get_or_init_timeout(Duration::ZERO, || panic!("there is one")), Ok("made".to_owned()));
+
+    let once = Once::named("done").through(stage.session().caller());
+    let (begun, has_begun) = oneshot::channel();
+    let (end, ends) = oneshot::channel::<()>();
+    let does = once.clone();
+    let does = stage.start(async move {
+        let begin = async || {
+            begun.send(()).expect("somebody waits");
+            ends.await.expect("somebody tells");
+        };
+        does.call_once_timeout_async(TIMEOUT, begin).await
+    });
+    has_begun.blocking_recv().expect("it begins");
+    let hasty = once.clone();
+    let hasty =
+        stage.start(async move { hasty.call_once_timeout_async(TIMEOUT, async || panic!("not its turn")).await });
+    assert_eq!(hasty.finish_after(TIMEOUT), Err(Error::TimedOut { object: "OnceCell/done".to_owned() }));
+    end.send(()).expect("it listens");
+    assert_eq!((does.finish(), once.call_once_timeout(TIMEOUT, || panic!("it is done"))), (Ok(()), Ok(())));
+}
+
+fn a_closure_takes_as_long_as_it_needs(stage: &Stage) {
+    let session = stage.session();
+    let (cell, latch) = (cell(&session), greenroom::sync::Latch::named("l", 1).through(session.caller()));
+    let made = cell.get_or_init_timeout(Duration::ZERO, || {
+        let waiting = latch.clone();
+        let waited = stage.start(async move { waiting.wait_timeout_async(TIMEOUT).await }).finish_after(TIMEOUT);
+        assert!(matches!(waited, Err(Error::TimedOut { .. })));
+        "made".to_owned()
+    });
+    assert_eq!(made, Ok("made".to_owned()), "though more time has passed than the limit of a wait");
 }

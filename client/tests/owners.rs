@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use common::support::{DEADLINE, Running, command, until};
 use common::{Processes, client, runtime};
+use greenroom::sync::channel::{Channel, TryRecvError};
 use greenroom::sync::{Barrier, Mutex, RwLock, Semaphore};
-use greenroom::{Client, ObjectHandle, RawHandle};
+use greenroom::{Client, Error, ObjectHandle, RawHandle};
 
 /// Where the nodes are, in the environment of the process that is killed.
 const NODES: &str = "OWNERS_NODES";
@@ -40,6 +41,8 @@ fn stakes(client: &Client) -> Vec<Stake> {
         stake(barrier(client).raw(), (0, 1), take_a_seat, pass_the_barrier),
         stake(lock(client, "queue").object(), (1, 1), queue_for_a_lock, lock_behind_the_place),
         stake(lock(client, "condition").object(), (0, 1), wait_for_a_condition, be_notified_behind_the_place),
+        stake(channel(client, "full").object(), (2, 1), send_where_there_is_no_room, send_behind_the_place),
+        stake(channel(client, "empty").object(), (1, 1), receive_where_nothing_is, receive_behind_the_place),
     ]
 }
 
@@ -146,7 +149,7 @@ fn read_what_was_written(others: Client) -> GoOn {
     })
 }
 
-fn barrier(client: &Client) -> greenroom::sync::BarrierHandle {
+fn barrier(client: &Client) -> Barrier {
     client.object(Barrier::named("gate", 2))
 }
 
@@ -202,5 +205,53 @@ fn be_notified_behind_the_place(others: Client) -> GoOn {
         let (guard, waited) = behind.join().expect("does not panic").expect("gets the lock");
         assert!(!waited.timed_out());
         guard.unlock().expect("unlocks");
+    })
+}
+
+fn channel(client: &Client, key: &str) -> Channel<u64> {
+    Channel::bounded(key, 1).through(Arc::new(client.clone()))
+}
+
+fn send_where_there_is_no_room(client: &Client) {
+    let sender = channel(client, "full").sender().expect("registers");
+    std::thread::spawn(move || keep((sender.send(13), sender)));
+}
+
+fn send_behind_the_place(others: Client) -> GoOn {
+    let channel = channel(&others, "full");
+    let sender = channel.sender().expect("registers");
+    sender.send(1).expect("there is room");
+    Box::new(move || {
+        let object = channel.object().clone();
+        until("the place and the sender are gone", || counts(&object) == (1, 0));
+        let behind = sender.clone();
+        let behind = std::thread::spawn(move || behind.send_timeout(2, DEADLINE));
+        until_parked(&object, 1);
+        let receiver = channel.receiver();
+        assert_eq!(
+            (receiver.recv(), receiver.recv_timeout(DEADLINE)),
+            (Ok(1), Ok(2)),
+            "what the process sent is not there"
+        );
+        assert_eq!(behind.join().expect("does not panic"), Ok(()));
+        assert_eq!(receiver.try_recv(), Err(Error::Method(TryRecvError::Empty)));
+    })
+}
+
+fn receive_where_nothing_is(client: &Client) {
+    let receiver = channel(client, "empty").receiver();
+    std::thread::spawn(move || keep(receiver.recv()));
+}
+
+fn receive_behind_the_place(others: Client) -> GoOn {
+    let channel = channel(&others, "empty");
+    let sender = channel.sender().expect("registers");
+    Box::new(move || {
+        let (object, receiver) = (channel.object().clone(), channel.receiver());
+        until_parked(&object, 0);
+        let behind = std::thread::spawn(move || receiver.recv_timeout(DEADLINE));
+        until_parked(&object, 1);
+        sender.send(7).expect("sends");
+        assert_eq!(behind.join().expect("does not panic"), Ok(7), "it did not go to the process");
     })
 }

@@ -3,9 +3,9 @@
 // begin
 use greenroom::collections::Map;
 use greenroom::sync::{Barrier, Mutex, Semaphore, channel};
-use greenroom::{Cell, Combine, Counter, Error, Handle};
+use greenroom::{Cell, Combine, Counter, Error};
 
-static HITS: Handle<Counter> = Counter::shared("hits");
+static HITS: Counter = Counter::shared("hits");
 
 fn meet() -> Result<(), Error> {
     HITS.increment()?;

@@ -21,6 +21,8 @@ scenarios! {
     a_notification_passes_over_who_gave_up,
     a_notification_that_was_not_taken_goes_to_the_next_in_order,
     a_notification_for_all_that_was_not_taken_goes_to_nobody,
+    a_permit_is_taken_without_waiting,
+    a_permit_that_was_taken_and_not_seen_is_passed_on,
 }
 
 const TIMEOUT: Duration = Duration::from_millis(100);
@@ -216,4 +218,30 @@ fn a_notification_for_all_that_was_not_taken_goes_to_nobody(stage: &Stage) {
     assert_eq!(waits.finish(), Ok(()));
     let permit = &stage.describe(notify.object())["state"]["permit"];
     assert_eq!(permit, &serde_json::json!(false), "it was for the one who waited");
+}
+
+fn a_permit_is_taken_without_waiting(stage: &Stage) {
+    let [one, other] = stage.sessions().map(|session: Session| notify(&session));
+    assert_eq!(one.try_notified(), Ok(false));
+    assert_eq!((other.notify_one(), one.try_notified(), one.try_notified()), (Ok(()), Ok(true), Ok(false)));
+    assert_eq!((other.notify_waiters(), one.try_notified()), (Ok(()), Ok(false)), "nothing is kept for those who come");
+    let waits = notified(stage, &one, 1);
+    assert_eq!((other.notify_one(), other.try_notified()), (Ok(()), Ok(false)), "it is for who waited");
+    assert_eq!(waits.finish(), Ok(()));
+}
+
+fn a_permit_that_was_taken_and_not_seen_is_passed_on(stage: &Stage) {
+    let [one, other] = stage.sessions().map(|session: Session| notify(&session));
+    let has_permit = || stage.describe(one.object())["state"]["permit"] == true;
+    one.notify_one().expect("notifies");
+    let taken = stage::answered(one.try_notified_async(), || !has_permit());
+    drop(taken);
+    stage::until("it is kept again", has_permit);
+    let taken = stage::answered(one.try_notified_async(), || !has_permit());
+    let waits = notified(stage, &other, 1);
+    drop(taken);
+    assert_eq!(waits.finish(), Ok(()));
+    let nothing = stage::answered(one.try_notified_async(), || one.try_notified() == Ok(false));
+    drop(nothing);
+    assert_eq!(one.try_notified(), Ok(false), "where nothing was taken, nothing comes back");
 }

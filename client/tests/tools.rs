@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::{client, embedded, soon, support, until_parked};
 use dev::{Dev, GREENROOM};
 use greenroom::sync::Mutex;
-use greenroom::{Error, Fence, Grants, Holder, JobId, Object, Turn, WaitQueue, Waiter, object};
+use greenroom::{Error, Fence, Grants, Holder, JobId, Turn, WaitQueue, Waiter, object};
 use greenroom_actors::hash_object;
 use greenroom_node::Node;
 use greenroom_rpc::proto::control_client::ControlClient;
@@ -351,7 +351,7 @@ async fn a_node_describes_only_what_it_serves() {
     let dev = Dev::start();
     let nodes: Vec<&str> = dev.cluster.split(',').collect();
     let (table, _) = describe(nodes[0], DEADLINE).await.expect("answers");
-    let slot = table.slot_of(hash_object(JobId::DEFAULT, greenroom::Counter::NAME, "c"));
+    let slot = table.slot_of(hash_object(JobId::DEFAULT, "Counter", "c"));
     let place = table.place(slot).expect("is a slot");
     let other = table.members.iter().find(|member| member.node != place.primary).expect("there are three");
     let channel = dial(&other.address, DEADLINE).await.expect("answers");

@@ -5,10 +5,11 @@
 //! 3. `philosophers`: who needs two things at a time; on locks, on semaphores, and on plain threads.
 //! 4. `boundedbuffer`: who waits for what; a monitor of one's own, a lock with two conditions, and a channel.
 //! 5. `barbershop`: the sleeping barber; a channel with few places, an event, and a promise for each customer.
+//! 6. `workerpool`: workers that are processes, on the nodes of a cluster.
 //!
 //! [`idioms`] has small programs on `std::sync` and their ports, and the guide that shows how they differ.
 //!
-//! Each runs by itself (`cargo run --release --bin NAME`), on a node inside the program; with
+//! Each but the last runs by itself (`cargo run --release --bin NAME`), on a node inside the program; with
 //! `GREENROOM_CLUSTER=host:port` its objects live on the nodes of that cluster.
 
 mod fresh;

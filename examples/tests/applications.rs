@@ -1,10 +1,16 @@
 //! Each application on the node inside its program, small.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::{env, fs};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+use std::{env, fs, thread};
 
 use serde_json::{Value, json};
+
+/// How long a run of processes may take.
+const LIMIT: Duration = Duration::from_secs(30);
 
 fn montecarlo(arguments: &[&str]) -> Output {
     run(env!("CARGO_BIN_EXE_montecarlo"), arguments)
@@ -26,13 +32,44 @@ fn barbershop(arguments: &[&str]) -> Output {
     run(env!("CARGO_BIN_EXE_barbershop"), arguments)
 }
 
-/// Runs the program without the settings of this process.
 fn run(program: &str, arguments: &[&str]) -> Output {
+    command(program).args(arguments).output().expect("the program can be started")
+}
+
+/// The program without the settings of this process.
+fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GREENROOM_")) {
         command.env_remove(name);
     }
-    command.args(arguments).output().expect("the program can be started")
+    command
+}
+
+/// Nodes of an application, until the test ends.
+struct Dev {
+    process: Child,
+    cluster: String,
+}
+
+impl Dev {
+    fn start(program: &str) -> Self {
+        let mut dev = command(program);
+        dev.args(["greenroom", "dev", "--nodes", "2", "--shards", "1", "--port", "0"]);
+        // Nothing reads what it says later: it says it to nobody, for a full pipe would stop it.
+        let mut process = dev.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the nodes can be started");
+        let mut lines = BufReader::new(process.stdout.take().expect("is piped")).lines().map_while(Result::ok);
+        let cluster = lines.find_map(|line| line.trim().strip_prefix("export GREENROOM_CLUSTER=").map(str::to_owned));
+        thread::spawn(move || lines.for_each(drop));
+        Self { process, cluster: cluster.expect("says how it is reached") }
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        // The nodes end with it.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 fn report(output: &Output) -> Value {
@@ -192,5 +229,31 @@ fn the_applications_of_synchronizers_refuse_sizes_that_make_no_sense() {
     ] {
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
         assert!(stderr(&output).contains(argument), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_pool_of_processes_comes_to_the_same_in_whatever_order_they_start() {
+    let program = env!("CARGO_BIN_EXE_workerpool");
+    let dev = Dev::start(program);
+    // All in one job, so that each run meets what the one before has left.
+    for order in [["work", "work", "drive"], ["drive", "work", "work"], ["work", "drive", "work"]] {
+        let processes = order.map(|word| {
+            let mut process = command(program);
+            process.arg(word).env("GREENROOM_CLUSTER", &dev.cluster).env("GREENROOM_JOB", "pool");
+            process.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program can be started")
+        });
+        let (tell, told) = mpsc::channel();
+        for (word, process) in order.into_iter().zip(processes) {
+            let tell = tell.clone();
+            thread::spawn(move || tell.send((word, process.wait_with_output().expect("the program can be awaited"))));
+        }
+        for _ in order {
+            // One that waits for ever fails when the nodes have gone with this test.
+            let (word, output) = told.recv_timeout(LIMIT).expect("the processes come to an end");
+            assert!(output.status.success(), "{word}: {}", stderr(&output));
+            let expected = if word == "drive" { "338350\n" } else { "" };
+            assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+        }
     }
 }

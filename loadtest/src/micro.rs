@@ -28,7 +28,7 @@ pub(crate) struct Options {
 
     /// Callers that meet at one barrier.
     #[arg(long, default_value_t = 10_000)]
-    barrier: u32,
+    barrier: usize,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -160,7 +160,7 @@ fn figures(case: &Case, judged: bool, ours: &[Round], theirs: &[Round]) -> Vec<F
 }
 
 /// That many callers in one process wait at one barrier; all are released.
-async fn barrier(callers: u32, node: &Server) -> anyhow::Result<Figure> {
+async fn barrier(callers: usize, node: &Server) -> anyhow::Result<Figure> {
     let client = node.client().await?;
     let gate = client.object(Barrier::named(format!("gate of {callers}"), callers));
     let started = Instant::now();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::{Bytes, BytesMut};
-use greenroom_actors::objects::Counter;
+use greenroom_actors::objects::CounterObject;
 use greenroom_actors::wire::{self, Frame, Reply, Request};
 use greenroom_actors::{
     Answer, Arrival, CallId, Effect, Entry, Epoch, JobId, Lane, Limits, Now, Object, ObjectName, ObjectNumber,
@@ -99,7 +99,7 @@ impl Path {
 
     fn encode(&mut self, number: u64) -> anyhow::Result<Vec<Bytes>> {
         let arguments = Bytes::from(postcard_one()?);
-        let hash = hash_object(JobId::DEFAULT, Counter::NAME, "hits");
+        let hash = hash_object(JobId::DEFAULT, CounterObject::NAME, "hits");
         let frames = (0..CALLS).map(|lane| {
             let request = Request {
                 lane: Lane(u32::try_from(lane).unwrap_or_default()),
@@ -107,7 +107,7 @@ impl Path {
                 slot: SlotId(0),
                 epoch: Epoch(1),
                 fingerprint: hash,
-                type_name: Counter::NAME,
+                type_name: CounterObject::NAME,
                 key: "hits",
                 deadline_ms: Some(1_800_000_000_000),
                 arguments: arguments.clone(),
@@ -125,7 +125,7 @@ impl Path {
         let arrival = Arrival {
             call: CallId { session, lane: request.lane, sequence: request.sequence },
             owner: Owner::Session(session),
-            object: ObjectName { hash, job: request.job, object_type: Counter::TYPE, key: request.key },
+            object: ObjectName { hash, job: request.job, object_type: CounterObject::TYPE, key: request.key },
             method: request.method,
             arguments: request.arguments.clone(),
             construction: Wanted::Anything,
@@ -167,6 +167,6 @@ impl Path {
 }
 
 fn postcard_one() -> anyhow::Result<Vec<u8>> {
-    let add = Counter::TYPE.methods.first().context("a counter has methods")?;
+    let add = CounterObject::TYPE.methods.first().context("a counter has methods")?;
     (add.arguments_from_json)(&[serde_json::json!(1)]).map_err(anyhow::Error::msg)
 }

@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{DEADLINE, Peer, add, node, refusal, request, soon, value};
-use greenroom_actors::objects::{Barrier, Counter};
+use greenroom_actors::objects::{BarrierObject, CounterObject};
 use greenroom_actors::wire::Request;
 use greenroom_actors::{Construction, JobId, Object, Refusal, hash_object, system};
 use greenroom_node::Node;
@@ -65,10 +65,10 @@ async fn furnished() -> (Node, Peer) {
     }
     peer.ask(in_job(&node, JobId::named("other"), add(&node, "elsewhere", 1))).await;
     let made = Construction::new(postcard::to_allocvec(&(2_u32,)).expect("encodes").into());
-    let barrier = request(&node, Barrier::TYPE, "gate", "wait", &());
+    let barrier = request(&node, BarrierObject::TYPE, "gate", "wait", &());
     peer.send(&Request { construction_arguments: Some(made.arguments), ..barrier });
     // The barrier's slot is read after the call.
-    peer.ask(request(&node, Barrier::TYPE, "gate", "waiting", &())).await;
+    peer.ask(request(&node, BarrierObject::TYPE, "gate", "waiting", &())).await;
     (node, peer)
 }
 
@@ -92,7 +92,7 @@ async fn a_listing_is_narrowed_by_type_prefix_and_job() {
     assert_eq!(keys(&rows), (10..20).map(|number| format!("a{number}")).collect());
     let elsewhere = ListObjectsRequest { job: Some(JobId::named("other").0), ..all.clone() };
     assert_eq!(keys(&list_all(&node, elsewhere).await.0), BTreeSet::from(["elsewhere".to_owned()]));
-    let below = ListObjectsRequest { below: Some(id::<Counter>("a02")), job: Some(0), ..all };
+    let below = ListObjectsRequest { below: Some(id::<CounterObject>("a02")), job: Some(0), ..all };
     let (rows, count) = list_all(&node, below).await;
     let listed = ["a00", "a01", "gate"].map(str::to_owned);
     assert_eq!((keys(&rows), count), (BTreeSet::from(listed), 31), "the others are only counted");
@@ -112,16 +112,16 @@ async fn a_row_says_what_goes_on_in_an_object() {
 #[tokio::test]
 async fn a_description_comes_only_when_there_is_something_new() {
     let (node, mut peer) = furnished().await;
-    let first = describe(&node, id::<Counter>("a00"), None).await.expect("answers");
+    let first = describe(&node, id::<CounterObject>("a00"), None).await.expect("answers");
     assert!(first.description.expect("is new").contains(r#""state":{"#));
-    let same = describe(&node, id::<Counter>("a00"), Some(first.version)).await.expect("answers");
+    let same = describe(&node, id::<CounterObject>("a00"), Some(first.version)).await.expect("answers");
     assert_eq!((same.description, same.version), (None, first.version));
     peer.ask(add(&node, "a00", 4)).await;
-    let next = describe(&node, id::<Counter>("a00"), Some(first.version)).await.expect("answers");
+    let next = describe(&node, id::<CounterObject>("a00"), Some(first.version)).await.expect("answers");
     assert!(next.description.expect("is new").contains('5'));
     assert_ne!(next.version, first.version);
 
-    let none = describe(&node, id::<Counter>("none"), None).await.expect("answers");
+    let none = describe(&node, id::<CounterObject>("none"), None).await.expect("answers");
     assert_eq!(none.version, 0);
     assert!(none.description.expect("is new").contains(r#""exists":false"#));
     let (rows, _) = list_all(&node, ListObjectsRequest { limit: 1000, ..Default::default() }).await;
@@ -131,13 +131,13 @@ async fn a_description_comes_only_when_there_is_something_new() {
 #[tokio::test]
 async fn what_makes_no_sense_is_refused() {
     let node = node(|_| {});
-    let unknown = ObjectId { type_name: "Centroid".to_owned(), ..id::<Counter>("c") };
+    let unknown = ObjectId { type_name: "Centroid".to_owned(), ..id::<CounterObject>("c") };
     let status = describe(&node, unknown, None).await.expect_err("is refused");
     assert_eq!(status.code(), Code::NotFound);
     assert!(status.message().contains("no object type `Centroid`; it has ") && status.message().contains("Counter"));
     let unknown = ListObjectsRequest { type_name: Some("Centroid".to_owned()), ..Default::default() };
     assert_eq!(list(&node, unknown).await.expect_err("is refused").code(), Code::NotFound);
-    let status = describe(&node, id::<Counter>(""), None).await.expect_err("is refused");
+    let status = describe(&node, id::<CounterObject>(""), None).await.expect_err("is refused");
     assert_eq!((status.code(), status.message()), (Code::InvalidArgument, "the key is empty"));
 }
 
@@ -150,6 +150,6 @@ async fn an_object_is_deleted_and_described_without_its_type() {
     assert!(value::<String>(&peer.ask(stranger(system::DESCRIBE)).await).contains(r#""exists":true"#));
     assert!(value::<bool>(&peer.ask(stranger(system::DELETE)).await), "it was there");
     assert!(!value::<bool>(&peer.ask(stranger(system::DELETE)).await), "it was not");
-    let said = describe(&node, id::<Counter>("a00"), None).await.expect("answers");
+    let said = describe(&node, id::<CounterObject>("a00"), None).await.expect("answers");
     assert!(said.description.expect("is new").contains(r#""exists":false"#));
 }

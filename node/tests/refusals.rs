@@ -7,7 +7,7 @@ mod common;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{Peer, Raw, add, node, refusal, request, value};
-use greenroom::objects::{Barrier, Counter};
+use greenroom::objects::{BarrierObject, CounterObject};
 use greenroom::wire::{self, Frame, Request};
 use greenroom::{Construction, Epoch, Fault, KeyError, Lane, Object, Refusal, Sequence, SessionId, SlotId, SlotTable};
 use greenroom_macros::object;
@@ -75,7 +75,7 @@ async fn an_unknown_type_is_refused_with_the_known_ones() {
 async fn an_unknown_method_is_refused() {
     let node = node(|_| {});
     let mut peer = Peer::open(&node, 1).await;
-    for method in [u16::try_from(Counter::TYPE.methods.len()).expect("is small"), 999, 0xFFEF, 0xFFF4, u16::MAX] {
+    for method in [u16::try_from(CounterObject::TYPE.methods.len()).expect("is small"), 999, 0xFFEF, 0xFFF4, u16::MAX] {
         let refused = refusal(peer.ask(Request { method, ..add(&node, "c", 1) }).await);
         assert_eq!(refused, Refusal::UnknownMethod { name: "Counter".to_owned(), method });
     }
@@ -94,7 +94,7 @@ async fn arguments_of_another_shape_are_refused_and_nothing_is_applied() {
     }
     assert_eq!(peer.count(&node, "c").await, 0);
 
-    let barrier = request(&node, Barrier::TYPE, "b", "parties", &());
+    let barrier = request(&node, BarrierObject::TYPE, "b", "parties", &());
     let arguments = Some(bytes::Bytes::from_static(b"\xFF\xFF\xFF\xFF\xFF\xFF\xFF"));
     let made = Request { construction_arguments: arguments, ..barrier.clone() };
     assert!(matches!(refusal(peer.ask(made).await), Refusal::Arguments { method, .. } if method == "new"));
@@ -113,7 +113,7 @@ async fn another_build_of_the_type_is_refused_with_the_nodes_shape() {
     let other = Request { fingerprint: call.fingerprint ^ 1, ..call };
     let Refusal::Shape { caller, node: shape } = refusal(peer.ask(other).await) else { panic!("is another refusal") };
     assert_eq!(caller, "", "the caller knows its own");
-    assert_eq!(shape, Counter::TYPE.shape());
+    assert_eq!(shape, CounterObject::TYPE.shape());
     assert!(shape.contains("add"), "{shape}");
     peer.works(&node, "c", 0).await;
 }
@@ -206,14 +206,14 @@ async fn a_full_mailbox_refuses_the_rest_and_nothing_is_half_applied() {
 async fn a_full_waiting_room_refuses_the_rest() {
     let node = node(|options| options.parked_max = 2);
     let mut peer = Peer::open(&node, 1).await;
-    let wait = request(&node, Barrier::TYPE, "b", "wait", &());
+    let wait = request(&node, BarrierObject::TYPE, "b", "wait", &());
     let made = Construction::new(postcard::to_allocvec(&(100_u32,)).expect("encodes").into());
     let wait = Request { construction_arguments: Some(made.arguments), ..wait };
     for lane in 0..2 {
         peer.send(&Request { lane: Lane(lane), ..wait.clone() });
     }
     // A read follows what was sent before it, so both calls are parked by then.
-    assert_eq!(value::<u32>(&peer.ask(request(&node, Barrier::TYPE, "b", "parties", &())).await), 100);
+    assert_eq!(value::<u32>(&peer.ask(request(&node, BarrierObject::TYPE, "b", "parties", &())).await), 100);
     assert!(matches!(refusal(peer.ask(wait).await), Refusal::Overloaded { count: 2, .. }));
     peer.works(&node, "c", 0).await;
 }

@@ -23,8 +23,12 @@ use syn::{Error, Item, parse_macro_input};
 
 /// Makes a type of shared objects: put it on a struct (or an enum) and on that type's `impl`.
 ///
-/// On `struct Counter` it makes `CounterHandle`; `#[object(name = "shop.Counter")]` chooses the name under which the type
-/// is registered. On `impl Counter` each `pub fn` with `&self` becomes a read and each with `&mut self` a write, with a
+/// The type itself is the state of one object, which lives at a node: a value of it that a program makes (`Stock::default()`)
+/// is a plain one, shared with nobody. What programs share is the handle, which `Stock::named(key)` makes; its type is
+/// written `Handle<Stock>`.
+///
+/// On `struct Stock` it makes `StockHandle`; `#[object(name = "shop.Stock")]` chooses the name under which the type
+/// is registered. On `impl Stock` each `pub fn` with `&self` becomes a read and each with `&mut self` a write, with a
 /// method of the same name on the handle, and an `_async` twin. Functions that are not `pub` stay local.
 ///
 /// - `turn: &mut Turn` as a parameter is the turn, not an argument.
@@ -65,7 +69,14 @@ pub fn combine(attributes: TokenStream, item: TokenStream) -> TokenStream {
     combine_function::expand(attributes.into(), function).into()
 }
 
-/// Makes the program's `main` the start of every role: driver, function, node and operator's tool.
+/// Makes the program's `main` the start of every role: driver, node and operator's tool.
+///
+/// `main` takes no arguments and returns nothing, an `ExitCode`, or a `Result` of these whose error displays. At its end the
+/// process's session ends, and what guards gave back before that has arrived.
+///
+/// An `async fn main` runs on a tokio runtime of several threads; in it, and in what it spawns, calls are made by their
+/// `_async` twins. For another runtime put its own attribute below this one, such as
+/// `#[tokio::main(flavor = "current_thread")]`. The crate's page has examples.
 #[proc_macro_attribute]
 pub fn main(attributes: TokenStream, item: TokenStream) -> TokenStream {
     let function = parse_macro_input!(item as syn::ItemFn);
@@ -73,6 +84,8 @@ pub fn main(attributes: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// Gives each `pub async fn` of an `impl` a twin that blocks: `push` beside `push_async`, from one body.
+///
+/// So it does for a `pub fn` that returns `impl Future<Output = …>`, whose future need not borrow the handle.
 ///
 /// The type has a method `object(&self) -> &RawHandle`, and the functions return a `Result` with an `Error`. For the typed
 /// handles of the library; the handles that `#[object]` makes have their twins already.

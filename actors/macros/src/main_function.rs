@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Error, ItemFn, Result};
+use syn::{Attribute, Error, ItemFn, Result};
 
 pub(crate) fn expand(attributes: TokenStream, function: ItemFn) -> TokenStream {
     if let Err(error) = check(&attributes, &function) {
@@ -11,23 +11,27 @@ pub(crate) fn expand(attributes: TokenStream, function: ItemFn) -> TokenStream {
         return quote!(fn main() { #error });
     }
     let ItemFn { attrs, sig, block, .. } = function;
-    let output = sig.output;
+    let (asyncness, output) = (sig.asyncness, sig.output);
+    // Another's attribute, such as `#[tokio::main]`, makes a plain function of an async one.
+    let is_async = asyncness.is_some() && !attrs.iter().any(starts_a_runtime);
+    let run = if is_async { quote!(run_async) } else { quote!(run) };
     quote! {
         fn main() -> ::std::process::ExitCode {
             #(#attrs)*
-            fn __greenroom_main() #output #block
-            ::greenroom::run(__greenroom_main)
+            #asyncness fn __greenroom_main() #output #block
+            ::greenroom::#run(__greenroom_main)
         }
     }
+}
+
+fn starts_a_runtime(attribute: &Attribute) -> bool {
+    attribute.path().segments.last().is_some_and(|last| last.ident == "main")
 }
 
 fn check(attributes: &TokenStream, function: &ItemFn) -> Result<()> {
     let sig = &function.sig;
     if !attributes.is_empty() {
         return Err(Error::new_spanned(attributes, "`#[greenroom::main]` takes no settings"));
-    }
-    if let Some(token) = &sig.asyncness {
-        return Err(Error::new_spanned(token, "`main` is not async: start a runtime in it if you need one"));
     }
     if sig.ident != "main" {
         return Err(Error::new_spanned(&sig.ident, "`#[greenroom::main]` goes on `fn main`"));
@@ -56,6 +60,40 @@ mod tests {
             fn main() -> ::std::process::ExitCode {
                 fn __greenroom_main() -> Result<(), Failure> {
                     work()
+                }
+                ::greenroom::run(__greenroom_main)
+            }
+        };
+        assert_eq!(expand(TokenStream::new(), function).to_string(), expected.to_string());
+    }
+
+    #[test]
+    fn an_async_body_runs_on_a_runtime_made_for_it_or_by_the_attribute_below() {
+        let function = syn::parse_quote!(
+            async fn main() {
+                work().await
+            }
+        );
+        let expected = quote! {
+            fn main() -> ::std::process::ExitCode {
+                async fn __greenroom_main() {
+                    work().await
+                }
+                ::greenroom::run_async(__greenroom_main)
+            }
+        };
+        assert_eq!(expand(TokenStream::new(), function).to_string(), expected.to_string());
+        let function = syn::parse_quote!(
+            #[tokio::main(flavor = "current_thread")]
+            async fn main() {
+                work().await
+            }
+        );
+        let expected = quote! {
+            fn main() -> ::std::process::ExitCode {
+                #[tokio::main(flavor = "current_thread")]
+                async fn __greenroom_main() {
+                    work().await
                 }
                 ::greenroom::run(__greenroom_main)
             }

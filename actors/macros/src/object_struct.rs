@@ -163,8 +163,6 @@ fn handle(visibility: &Visibility, name: &Ident) -> TokenStream {
 fn handle_serde(name: &Ident, handle: &Ident) -> TokenStream {
     quote! {
         impl ::greenroom::expand::ObjectHandle for #handle {
-            type Object = #name;
-
             fn from_raw(raw: ::greenroom::expand::RawHandle) -> Self {
                 Self::__of(raw)
             }

@@ -2,7 +2,10 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
-use syn::{Attribute, Error, FnArg, ImplItem, ImplItemFn, ItemImpl, Pat, Result, Visibility};
+use syn::{
+    AssocType, Attribute, Error, FnArg, GenericArgument, ImplItem, ImplItemFn, ItemImpl, Pat, PathArguments, Result,
+    ReturnType, Type, TypeParamBound, Visibility,
+};
 
 use crate::errors::Errors;
 
@@ -24,7 +27,26 @@ pub(crate) fn expand(mut item: ItemImpl) -> TokenStream {
 }
 
 fn is_twin(function: &ImplItemFn) -> bool {
-    matches!(function.vis, Visibility::Public(_)) && function.sig.asyncness.is_some()
+    let is_public = matches!(function.vis, Visibility::Public(_));
+    is_public && (function.sig.asyncness.is_some() || future_output(&function.sig.output).is_some())
+}
+
+/// What the future comes to that a function returns which is not `async` but says `impl Future<Output = …>`.
+fn future_output(output: &ReturnType) -> Option<&Type> {
+    let ReturnType::Type(_, returned) = output else { return None };
+    let Type::ImplTrait(returned) = &**returned else { return None };
+    let futures = returned.bounds.iter().filter_map(|bound| match bound {
+        TypeParamBound::Trait(bound) => bound.path.segments.last().filter(|last| last.ident == "Future"),
+        _ => None,
+    });
+    let arguments = futures.filter_map(|future| match &future.arguments {
+        PathArguments::AngleBracketed(arguments) => Some(&arguments.args),
+        _ => None,
+    });
+    arguments.flatten().find_map(|argument| match argument {
+        GenericArgument::AssocType(AssocType { ident, ty, .. }) if ident == "Output" => Some(ty),
+        _ => None,
+    })
 }
 
 fn is_doc(attribute: &Attribute) -> bool {
@@ -64,6 +86,9 @@ fn blocking(function: &ImplItemFn) -> Result<TokenStream> {
     let line = format!("Blocks until it is done; [`{twin}`](Self::{twin}) does not.");
     let mut signature = function.sig.clone();
     signature.asyncness = None;
+    if let Some(output) = future_output(&function.sig.output) {
+        signature.output = syn::parse_quote!(-> #output);
+    }
     for input in &mut signature.inputs {
         match input {
             FnArg::Receiver(receiver) if receiver.reference.is_none() => receiver.mutability = None,

@@ -1,18 +1,16 @@
-//! Numbers and a flag in the shape of `std::sync::atomic`.
+//! The objects behind the atomics: numbers and a flag.
 
-use greenroom_macros::{object, twins};
+use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
-
-use crate::error::Error;
 
 /// What a compare-and-set comes to, as in std: `Ok` with the value before if it was set, else `Err` with the value that is there.
 pub type Exchanged<T> = Result<T, T>;
 
-/// An atomic integer under the name of std's; written once for both widths.
+/// The object behind an atomic integer; written once for all widths.
 macro_rules! atomic_integer {
-    ($(#[$doc:meta])* $name:ident, $integer:ident) => {
-        $(#[$doc])*
-        #[object]
+    ($name:ident, $registered:tt, $integer:ident) => {
+        #[doc = concat!("A shared `", stringify!($integer), "`; use it through the client's `", $registered, "`.")]
+        #[object(name = $registered)]
         #[derive(Debug, Serialize, Deserialize)]
         pub struct $name {
             value: $integer,
@@ -88,34 +86,22 @@ macro_rules! atomic_integer {
     };
 }
 
-atomic_integer! {
-    /// A shared `i64` in the shape of `std::sync::atomic::AtomicI64`, for threads on any number of machines.
-    ///
-    /// Every call is linearizable, which is stronger than `SeqCst`, so there is no `Ordering` to give. Each is one round trip
-    /// of some 60 bytes each way, except `fetch_update`, which is two or more. `compare_exchange_weak` has no counterpart:
-    /// nothing here fails for no reason. Arithmetic wraps around, as in std.
-    ///
-    /// `named` makes the atomic with its initial value if it is not there; everybody must name the same one, the others are
-    /// refused with `DifferentArguments`. Dropping the future of a change leaves open whether it was made.
-    AtomicI64, i64
-}
+atomic_integer!(AtomicI32Object, "AtomicI32", i32);
+atomic_integer!(AtomicI64Object, "AtomicI64", i64);
+atomic_integer!(AtomicIsizeObject, "AtomicIsize", isize);
+atomic_integer!(AtomicU32Object, "AtomicU32", u32);
+atomic_integer!(AtomicU64Object, "AtomicU64", u64);
+atomic_integer!(AtomicUsizeObject, "AtomicUsize", usize);
 
-atomic_integer! {
-    /// A shared `u64` in the shape of `std::sync::atomic::AtomicU64`; what is said of [`AtomicI64`] holds for it too.
-    AtomicU64, u64
-}
-
-/// A shared flag in the shape of `std::sync::atomic::AtomicBool`; what is said of [`AtomicI64`] holds for it too.
-///
-/// To wait for a flag without asking again and again, use a `Promise` or a `Latch`.
-#[object]
+/// A shared flag; use it through the client's `AtomicBool`.
+#[object(name = "AtomicBool")]
 #[derive(Debug, Serialize, Deserialize)]
-pub struct AtomicBool {
+pub struct AtomicBoolObject {
     value: bool,
 }
 
 #[object]
-impl AtomicBool {
+impl AtomicBoolObject {
     /// An atomic that holds `initial`.
     pub fn new(initial: bool) -> Self {
         Self { value: initial }
@@ -167,19 +153,15 @@ impl AtomicBool {
     }
 }
 
-/// A shared `f64` in the shape of std's atomics, which have none for floating-point numbers.
-///
-/// What is said of [`AtomicI64`] holds for it too. [`compare_exchange`](AtomicF64Handle::compare_exchange) compares bits: a NaN
-/// is equal to itself, and 0.0 is not -0.0. `fetch_max` and `fetch_min` pass over a NaN, as `f64::max` does.
-/// Sums are made in the order in which the calls arrive, so their last bits may differ from run to run.
-#[object]
+/// A shared `f64`; use it through the client's `AtomicF64`.
+#[object(name = "AtomicF64")]
 #[derive(Debug, Serialize, Deserialize)]
-pub struct AtomicF64 {
+pub struct AtomicF64Object {
     value: f64,
 }
 
 #[object]
-impl AtomicF64 {
+impl AtomicF64Object {
     /// An atomic that holds `initial`.
     pub fn new(initial: f64) -> Self {
         Self { value: initial }
@@ -225,41 +207,4 @@ impl AtomicF64 {
     pub fn fetch_min(&mut self, value: f64) -> f64 {
         self.swap(if value < self.value || self.value.is_nan() { value } else { self.value })
     }
-}
-
-/// The one method of std's atomics that takes a closure, which cannot travel to the object: a loop on the caller's side.
-macro_rules! fetch_update {
-    ($($handle:ident $value:ident)*) => {$(
-        #[twins]
-        impl $handle {
-            /// Sets the value to what `change` makes of it, until it says `None` or no other caller came between.
-            ///
-            /// The inner result is std's: `Ok` with the value before if it was set, `Err` with the value if `change` said
-            /// `None`. Two round trips, and one more for each time that another caller came between: where many update one
-            /// value, the other `fetch_` methods or a method of an object of your own are faster.
-            ///
-            /// # Errors
-            /// As every call's.
-            pub async fn fetch_update(
-                &self,
-                mut change: impl FnMut($value) -> Option<$value>,
-            ) -> Result<Exchanged<$value>, Error> {
-                let mut current = self.load_async().await?;
-                while let Some(new) = change(current) {
-                    match self.compare_exchange_async(current, new).await? {
-                        Ok(before) => return Ok(Ok(before)),
-                        Err(there) => current = there,
-                    }
-                }
-                Ok(Err(current))
-            }
-        }
-    )*};
-}
-
-fetch_update! {
-    AtomicI64Handle i64
-    AtomicU64Handle u64
-    AtomicBoolHandle bool
-    AtomicF64Handle f64
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::grants::WaitQueue;
+use crate::ids::WaiterId;
 use crate::waiter::Waiter;
 
 /// Callers swap values in pairs; use it through the client's `Exchanger<T>`.
@@ -34,6 +35,18 @@ impl ExchangerObject {
             }
             None => self.waiting.push(waiter, value),
         }
+    }
+
+    /// Swaps `value` for that of a caller who waits, if there is one.
+    pub fn try_exchange(&mut self, value: Bytes) -> Option<Bytes> {
+        let (other, _, others) = self.waiting.pop()?;
+        other.reply(value);
+        Some(others)
+    }
+
+    /// The caller gave up while it waited: what it offered, which may be large, is kept for nobody.
+    fn waiter_gone(&mut self, _waiter: WaiterId) {
+        self.waiting.forget_gone();
     }
 
     fn summary(&self) -> serde_json::Value {

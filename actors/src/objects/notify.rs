@@ -53,9 +53,14 @@ impl NotifyObject {
         }
     }
 
+    /// Takes the permit, if there is one; returns whether there was.
+    pub fn try_notified(&mut self) -> bool {
+        std::mem::take(&mut self.permit)
+    }
+
     /// The caller gave up after it was notified: another has to learn of it.
     fn grant_cancelled(&mut self, _grant: WaiterId, turn: &mut Turn) {
-        if turn.granted("notified") == Some(Notified::One) {
+        if turn.granted("notified") == Some(Notified::One) || turn.granted("try_notified") == Some(true) {
             self.notify_one();
         }
     }

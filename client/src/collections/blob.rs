@@ -149,7 +149,8 @@ struct Staging<'b> {
 impl Drop for Staging<'_> {
     fn drop(&mut self) {
         if !self.committed {
-            self.blob.raw().cast("discard", &(self.stage,));
+            // A blob that was deleted meanwhile is not made anew for it.
+            self.blob.raw().clone().existing().cast("discard", &(self.stage,));
         }
     }
 }

@@ -34,6 +34,11 @@ impl Event {
     pub fn named(key: impl Into<String>) -> Self {
         Self::of(EventObject::named(key))
     }
+
+    /// The event of that key, for a `static`.
+    pub const fn shared(key: &'static str) -> Self {
+        Self::of(EventObject::shared(key))
+    }
 }
 
 #[twins]

@@ -1,5 +1,6 @@
 //! `Exchanger<T>`: callers swap values in pairs.
 
+use std::fmt;
 use std::time::Duration;
 
 use greenroom_actors::Error;
@@ -55,4 +56,34 @@ impl<T: Value> Exchanger<T> {
     pub async fn exchange_timeout(&self, value: T, timeout: Duration) -> Result<T, Error> {
         self.with_timeout(timeout).exchange_async(value).await
     }
+
+    /// Swaps values with a caller who waits, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Method`] with [`NobodyWaits`], which gives the value back; and as every call's.
+    pub async fn try_exchange(&self, value: T) -> Result<T, Error<NobodyWaits<T>>> {
+        let offered = encode(&value, self.object()).map_err(Error::widen)?;
+        match self.handle.try_exchange_async(offered).await.map_err(Error::widen)? {
+            Some(others) => decode(&others, self.object()).map_err(Error::widen),
+            None => Err(Error::Method(NobodyWaits(value))),
+        }
+    }
 }
+
+/// Nobody waits to swap values; this is the value that was offered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct NobodyWaits<T>(pub T);
+
+impl<T> fmt::Debug for NobodyWaits<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NobodyWaits").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for NobodyWaits<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nobody waits to swap values")
+    }
+}
+
+impl<T> std::error::Error for NobodyWaits<T> {}

@@ -126,23 +126,30 @@ impl<T: Value, H: LockHandle> Drop for Held<T, H> {
             // Work that a panic broke off is not kept; nor is a value that cannot go.
             let is_broken_off = std::thread::panicking() && !self.was_panicking;
             let changed = if is_broken_off { None } else { self.changed().unwrap_or_default() };
-            self.object().cast("unlock", &(self.grant, changed));
+            cast_back(self.object(), "unlock", &(self.grant, changed));
         }
     }
 }
 
 /// The arguments of a call that gives something back.
-pub(super) trait Returned: Serialize {
-    /// The call was refused, and would be again: only that something is given back is left of it.
-    fn refused(&mut self) {}
+pub(super) trait Returned: Serialize + Sized {
+    /// What is left of a call that is refused, and would be again: only that something is given back. `None` if it is that.
+    fn without_value(&self) -> Option<Self> {
+        None
+    }
 }
 
 impl Returned for (WaiterId,) {}
 
 impl Returned for Unlock {
-    fn refused(&mut self) {
-        self.1 = None;
+    fn without_value(&self) -> Option<Self> {
+        self.1.as_ref().map(|_| (self.0, None))
     }
+}
+
+/// Gives something back without waiting; without the value, if that is refused.
+fn cast_back<A: Returned>(object: &RawHandle, method: &str, arguments: &A) {
+    object.cast_or(method, arguments, arguments.without_value().as_ref());
 }
 
 /// Something that is being given back by a call: unless that is known to have worked, dropping this does it without waiting.
@@ -163,8 +170,10 @@ impl<A: Returned> GivingBack<A> {
     pub(super) fn judge<T, E>(mut self, answer: Result<T, Error<E>>) -> Result<T, Error<E>> {
         if matches!(answer, Ok(_) | Err(Error::Method(_))) {
             self.arguments = None;
-        } else if let (Err(Error::Refused { .. }), Some(arguments)) = (&answer, &mut self.arguments) {
-            arguments.refused();
+        } else if let (Err(Error::Refused { .. }), Some(less)) =
+            (&answer, self.arguments.as_ref().and_then(Returned::without_value))
+        {
+            self.arguments = Some(less);
         }
         answer
     }
@@ -173,7 +182,7 @@ impl<A: Returned> GivingBack<A> {
 impl<A: Returned> Drop for GivingBack<A> {
     fn drop(&mut self) {
         if let Some(arguments) = self.arguments.take() {
-            self.object.cast(self.method, &arguments);
+            cast_back(&self.object, self.method, &arguments);
         }
     }
 }
@@ -187,7 +196,14 @@ pub(super) fn existing<H: ObjectHandle>(handle: &H) -> H {
 pub(super) fn superseded(error: Error<NotHeld>, fence: Fence, object: &RawHandle) -> Error {
     match error {
         Error::Method(NotHeld { .. }) => Error::Superseded { object: object.name(), fence },
+        other => lost(other.widen()),
+    }
+}
+
+/// The error of a call through an [`existing`] handle: the object was deleted.
+pub(super) fn lost<E>(error: Error<E>) -> Error<E> {
+    match error {
         Error::Refused { object, refusal: Refusal::NotCreated } => Error::ObjectLost { object },
-        other => other.widen(),
+        other => other,
     }
 }

@@ -17,7 +17,7 @@ face! {
     /// * A latch of 0 is open from the start. Counting below zero stops at zero, and is no error: who counts down need not
     ///   know whether others counted more than they should.
     /// * Anybody counts, and a count is not taken back: who counted down and died has counted. Who died before it did has
-    ///   not, so the others wait; give them a timeout, or look at [`Barrier::abort`](super::BarrierHandle::abort).
+    ///   not, so the others wait; give them a timeout, or look at [`Barrier::abort`](super::Barrier::abort).
     /// * Everybody must name the same first count: others are refused with `DifferentArguments`.
     ///
     /// Each call is one round trip of some 60 bytes each way; all who wait are told in the turn that opens the latch. A wait

@@ -22,8 +22,8 @@ face! {
     ///
     /// **It costs** one round trip and the value once to lock, one round trip to unlock, and the value once more if it was
     /// changed. Dropping the guard does the same without waiting, as best it can: errors go unseen. Who waits costs no
-    /// thread, no connection and no polling. A value has less than 32 MiB, encoded: one that has become larger stays here,
-    /// and its lock goes back without it.
+    /// thread, no connection and no polling. A value has less than 32 MiB, encoded, or than a node takes that is set to less:
+    /// one that has become larger stays here, and its lock goes back without it.
     ///
     /// **It differs from `std::sync::Mutex`**: the guard works on a local copy, which goes back when the guard does. If the
     /// owner ends (its session is closed, or nothing is heard of its process for the grace period), its copy is discarded,

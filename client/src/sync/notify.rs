@@ -43,6 +43,11 @@ impl Notify {
     pub fn named(key: impl Into<String>) -> Self {
         Self::of(NotifyObject::named(key))
     }
+
+    /// The object of that key, for a `static`.
+    pub const fn shared(key: &'static str) -> Self {
+        Self::of(NotifyObject::shared(key))
+    }
 }
 
 #[twins]
@@ -77,5 +82,14 @@ impl Notify {
     /// [`Error::TimedOut`] when there was none: none was taken. And as every call's.
     pub async fn notified_timeout(&self, timeout: Duration) -> Result<(), Error> {
         self.handle.with_timeout(timeout).notified_async().await.map(drop)
+    }
+
+    /// Takes the permit, if there is one, and returns whether there was: it waits for nothing, and overtakes nobody, since
+    /// none is kept while somebody waits. Dropping the future leaves the permit, or passes the notification on.
+    ///
+    /// # Errors
+    /// As every call's.
+    pub async fn try_notified(&self) -> Result<bool, Error> {
+        self.handle.try_notified_async().await
     }
 }

@@ -74,14 +74,7 @@ impl<T: Value> OnceCell<T> {
     /// when the cell was deleted. [`Error::TimedOut`] at the end of the handle's timeout, if it has one, when another caller's
     /// closure ran for that long. And as every call's.
     pub fn get_or_init(&self, init: impl FnOnce() -> T) -> Result<T, Error> {
-        match self.handle.begin()? {
-            Begun::Value(value) => decode(&value, self.object()),
-            Begun::Initialize(given) => {
-                let turn = Initializing::of(&self.handle, given);
-                let value = init();
-                self.object().wait(turn.finish(value))
-            }
-        }
+        self.go_on(self.handle.begin()?, || Ok(init()))
     }
 
     /// The value; the caller makes it by `init` if there is none and nobody else is about to.
@@ -92,13 +85,35 @@ impl<T: Value> OnceCell<T> {
     /// # Errors
     /// As [`get_or_init`](Self::get_or_init).
     pub async fn get_or_init_async<F: Future<Output = T>>(&self, init: impl FnOnce() -> F) -> Result<T, Error> {
-        match self.handle.begin_async().await? {
-            Begun::Value(value) => decode(&value, self.object()),
-            Begun::Initialize(given) => {
-                let turn = Initializing::of(&self.handle, given);
-                turn.finish(init().await).await
-            }
-        }
+        let begun = self.handle.begin_async().await?;
+        self.go_on_async(begun, async || Ok(init().await)).await
+    }
+
+    /// As [`get_or_init`](Self::get_or_init), but waits at most that long for what another caller makes. The caller's own
+    /// `init` takes as long as it needs.
+    ///
+    /// Blocks until it is done; [`get_or_init_timeout_async`](Self::get_or_init_timeout_async) does not.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`] when another caller's closure ran for all that time: `init` was not called. And as
+    /// [`get_or_init`](Self::get_or_init).
+    pub fn get_or_init_timeout(&self, timeout: Duration, init: impl FnOnce() -> T) -> Result<T, Error> {
+        self.go_on(self.handle.with_timeout(timeout).begin()?, || Ok(init()))
+    }
+
+    /// As [`get_or_init_async`](Self::get_or_init_async), but waits at most that long for what another caller makes.
+    ///
+    /// The twin of [`get_or_init_timeout`](Self::get_or_init_timeout) for async code.
+    ///
+    /// # Errors
+    /// As [`get_or_init_timeout`](Self::get_or_init_timeout).
+    pub async fn get_or_init_timeout_async<F: Future<Output = T>>(
+        &self,
+        timeout: Duration,
+        init: impl FnOnce() -> F,
+    ) -> Result<T, Error> {
+        let begun = self.handle.with_timeout(timeout).begin_async().await?;
+        self.go_on_async(begun, async || Ok(init().await)).await
     }
 
     /// As [`get_or_init`](Self::get_or_init), with a closure that may fail: the next caller runs its own then.
@@ -108,14 +123,7 @@ impl<T: Value> OnceCell<T> {
     /// # Errors
     /// [`Error::Method`] with what `init` returned; and as [`get_or_init`](Self::get_or_init).
     pub fn get_or_try_init<E>(&self, init: impl FnOnce() -> Result<T, E>) -> Result<T, Error<E>> {
-        match self.handle.begin().map_err(Error::widen)? {
-            Begun::Value(value) => decode(&value, self.object()).map_err(Error::widen),
-            Begun::Initialize(given) => {
-                let turn = Initializing::of(&self.handle, given);
-                let value = init().map_err(Error::Method)?;
-                self.object().wait(turn.finish(value)).map_err(Error::widen)
-            }
-        }
+        self.go_on(self.handle.begin().map_err(Error::widen)?, || init().map_err(Error::Method))
     }
 
     /// As [`get_or_init_async`](Self::get_or_init_async), with a closure that may fail: the next caller runs its own then.
@@ -128,11 +136,32 @@ impl<T: Value> OnceCell<T> {
     where
         F: Future<Output = Result<T, E>>,
     {
-        match self.handle.begin_async().await.map_err(Error::widen)? {
+        let begun = self.handle.begin_async().await.map_err(Error::widen)?;
+        self.go_on_async(begun, async || init().await.map_err(Error::Method)).await
+    }
+
+    /// What a caller does that has been told so, by a closure of its own if it is its turn.
+    fn go_on<E>(&self, begun: Begun, init: impl FnOnce() -> Result<T, Error<E>>) -> Result<T, Error<E>> {
+        match begun {
             Begun::Value(value) => decode(&value, self.object()).map_err(Error::widen),
             Begun::Initialize(given) => {
                 let turn = Initializing::of(&self.handle, given);
-                let value = init().await.map_err(Error::Method)?;
+                let value = init()?;
+                self.object().wait(turn.finish(value)).map_err(Error::widen)
+            }
+        }
+    }
+
+    async fn go_on_async<E>(
+        &self,
+        begun: Begun,
+        init: impl AsyncFnOnce() -> Result<T, Error<E>>,
+    ) -> Result<T, Error<E>> {
+        match begun {
+            Begun::Value(value) => decode(&value, self.object()).map_err(Error::widen),
+            Begun::Initialize(given) => {
+                let turn = Initializing::of(&self.handle, given);
+                let value = init().await?;
                 turn.finish(value).await.map_err(Error::widen)
             }
         }
@@ -207,6 +236,31 @@ impl Once {
     /// As [`OnceCell::get_or_init`].
     pub async fn call_once_async<F: Future<Output = ()>>(&self, call: impl FnOnce() -> F) -> Result<(), Error> {
         self.cell().get_or_init_async(call).await
+    }
+
+    /// As [`call_once`](Self::call_once), but waits at most that long for another caller who does it. The caller's own `call`
+    /// takes as long as it needs.
+    ///
+    /// Blocks until it is done; [`call_once_timeout_async`](Self::call_once_timeout_async) does not.
+    ///
+    /// # Errors
+    /// As [`OnceCell::get_or_init_timeout`].
+    pub fn call_once_timeout(&self, timeout: Duration, call: impl FnOnce()) -> Result<(), Error> {
+        self.cell().get_or_init_timeout(timeout, call)
+    }
+
+    /// As [`call_once_async`](Self::call_once_async), but waits at most that long for another caller who does it.
+    ///
+    /// The twin of [`call_once_timeout`](Self::call_once_timeout) for async code.
+    ///
+    /// # Errors
+    /// As [`OnceCell::get_or_init_timeout`].
+    pub async fn call_once_timeout_async<F: Future<Output = ()>>(
+        &self,
+        timeout: Duration,
+        call: impl FnOnce() -> F,
+    ) -> Result<(), Error> {
+        self.cell().get_or_init_timeout_async(timeout, call).await
     }
 
     fn cell(&self) -> OnceCell<()> {

@@ -7,6 +7,7 @@ use greenroom_actors::objects::{PhaserError, PhaserObject, PhaserObjectHandle};
 use greenroom_actors::{Error, RawHandle, WaiterId};
 use greenroom_macros::twins;
 
+use super::guard::{existing, lost};
 use crate::face::face;
 
 face! {
@@ -26,8 +27,10 @@ face! {
     /// # Different from Java's `Phaser`
     /// Registrations have owners, so a phaser survives its parties. It does not end when the last has left, but stays open
     /// for new ones; [`terminate`](Self::terminate) ends it, with an error where Java has negative numbers. Phases count up
-    /// to 2^64. There are no unowned parties, no bulk registration, no tree of phasers (one is enough for 10,000 parties),
-    /// and no `onAdvance`: let the party that [`arrive_and_wait`](Party::arrive_and_wait) tells a number act on it.
+    /// to 2^64. [`wait`](Self::wait) for a phase that has not begun waits for its end, where `awaitAdvance` returns at once:
+    /// a caller that is ahead of the parties misses nothing. There are no unowned parties, no bulk registration, no tree of
+    /// phasers (one is enough for 10,000 parties), and no `onAdvance`: let the party that
+    /// [`arrive_and_wait`](Party::arrive_and_wait) tells a number act on it.
     ///
     /// ```no_run
     /// use greenroom::sync::Phaser;
@@ -58,10 +61,11 @@ impl Phaser {
     /// [`PhaserError::Terminated`]; and as every call's.
     pub async fn register(&self) -> Result<Party, Error<PhaserError>> {
         let party = self.handle.register_async().await?;
-        Ok(Party { handle: self.handle.clone(), party, registered: true })
+        Ok(Party { handle: existing(&self.handle), party, registered: true })
     }
 
-    /// Waits until that phase is over; returns the phase that goes on then. One that is over need not be waited for.
+    /// Waits until that phase is over, also if it has yet to begin; returns the phase that goes on then. One that is over need
+    /// not be waited for.
     ///
     /// # Errors
     /// [`PhaserError::Terminated`]; and as every call's.
@@ -140,9 +144,9 @@ impl Party {
     ///
     /// # Errors
     /// [`PhaserError::AlreadyArrived`] the second time in a phase; [`PhaserError::NotRegistered`] when the session has ended;
-    /// [`PhaserError::Terminated`]. And as every call's.
+    /// [`PhaserError::Terminated`]; [`Error::ObjectLost`] when the phaser was deleted. And as every call's.
     pub async fn arrive(&self) -> Result<u64, Error<PhaserError>> {
-        self.handle.arrive_async(self.party).await
+        self.handle.arrive_async(self.party).await.map_err(lost)
     }
 
     /// Arrives and waits for the others; returns the phase that begins then, so 1 the first time.
@@ -152,7 +156,7 @@ impl Party {
     /// # Errors
     /// As [`arrive`](Self::arrive).
     pub async fn arrive_and_wait(&self) -> Result<u64, Error<PhaserError>> {
-        self.handle.arrive_and_wait_async(self.party).await
+        self.handle.arrive_and_wait_async(self.party).await.map_err(lost)
     }
 
     /// Arrives and waits for the others at most that long; returns the phase that begins then.
@@ -161,7 +165,7 @@ impl Party {
     /// [`Error::TimedOut`] when the phase went on for all that time: the party has not arrived in it. And as
     /// [`arrive`](Self::arrive).
     pub async fn arrive_and_wait_timeout(&self, timeout: Duration) -> Result<u64, Error<PhaserError>> {
-        self.handle.with_timeout(timeout).arrive_and_wait_async(self.party).await
+        self.handle.with_timeout(timeout).arrive_and_wait_async(self.party).await.map_err(lost)
     }
 
     /// Arrives for the last time, and leaves; returns the phase, for [`Phaser::wait`].
@@ -169,7 +173,7 @@ impl Party {
     /// # Errors
     /// As [`arrive`](Self::arrive); the party leaves all the same.
     pub async fn arrive_and_deregister(mut self) -> Result<u64, Error<PhaserError>> {
-        let phase = self.handle.arrive_and_deregister_async(self.party).await?;
+        let phase = self.handle.arrive_and_deregister_async(self.party).await.map_err(lost)?;
         self.registered = false;
         Ok(phase)
     }
@@ -179,8 +183,8 @@ impl Party {
     /// # Errors
     /// [`PhaserError::NotRegistered`] when the session has ended; and as every call's.
     pub async fn deregister(mut self) -> Result<(), Error<PhaserError>> {
-        let left = self.handle.deregister_async(self.party).await;
-        self.registered = !matches!(left, Ok(()) | Err(Error::Method(_)));
+        let left = self.handle.deregister_async(self.party).await.map_err(lost);
+        self.registered = !matches!(left, Ok(()) | Err(Error::Method(_) | Error::ObjectLost { .. }));
         left
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use greenroom::sync::atomic::{AtomicBool, AtomicF64, AtomicI64, AtomicU64};
+use greenroom::sync::atomic::{
+    AtomicBool, AtomicF64, AtomicI32, AtomicI64, AtomicIsize, AtomicU32, AtomicU64, AtomicUsize,
+};
 use greenroom::{Cell, Combine, CombineError, Counter, Error, Refusal};
 use proptest::prelude::*;
 
@@ -199,8 +201,12 @@ macro_rules! beside_std {
 }
 
 beside_std! {
+    an_i32_is_that_of_std AtomicI32 std::sync::atomic::AtomicI32, ops(&[i32::MIN, -1, 0, 1, 2, i32::MAX]);
     an_i64_is_that_of_std AtomicI64 std::sync::atomic::AtomicI64, ops(&[i64::MIN, -1, 0, 1, 2, i64::MAX]);
+    an_isize_is_that_of_std AtomicIsize std::sync::atomic::AtomicIsize, ops(&[isize::MIN, -1, 0, 1, isize::MAX]);
+    a_u32_is_that_of_std AtomicU32 std::sync::atomic::AtomicU32, ops(&[0, 1, 2, 6, u32::MAX]);
     a_u64_is_that_of_std AtomicU64 std::sync::atomic::AtomicU64, ops(&[0, 1, 2, 6, u64::MAX]);
+    a_usize_is_that_of_std AtomicUsize std::sync::atomic::AtomicUsize, ops(&[0, 1, 2, 6, usize::MAX]);
 }
 
 proptest! {

@@ -163,6 +163,25 @@ pub fn until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
+/// Makes a call, and lets its answer, which is on its way once that is so, lie there: dropping what this returns gives up.
+pub fn answered<'f, T>(call: impl Future<Output = T> + 'f, so: impl FnMut() -> bool) -> Held<'f, T> {
+    let mut future = Box::pin(call);
+    let answer = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(answer.is_pending(), "the poll that makes a call does not see its answer");
+    until("the call has been answered", so);
+    Held { _future: future }
+}
+
+/// Waits until there is something.
+pub fn until_some<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T {
+    let mut found = None;
+    until(what, || {
+        found = find();
+        found.is_some()
+    });
+    found.expect("was found")
+}
+
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("starts")
 }

@@ -64,7 +64,11 @@ fn serve(asked: &Receiver<Ask>) {
         match ask {
             Ask::Call(id, call, tell) => {
                 waiting.insert(id, tell);
-                let construction = call.construction.as_deref();
+                let construction = match call.construction.as_deref() {
+                    None => Wanted::Anything,
+                    Some(made) if made.makes() => Wanted::Arguments(made.clone()),
+                    Some(none) => Wanted::Hash(none.hash),
+                };
                 let until = match (call.timeout, call.parks) {
                     (Some(timeout), _) => Some(millis(timeout)),
                     (None, false) => Some(TIMEOUT_MS),
@@ -76,7 +80,7 @@ fn serve(asked: &Receiver<Ask>) {
                     object: name(&call),
                     method: call.method,
                     arguments: call.arguments.clone(),
-                    construction: construction.map_or(Wanted::Anything, |made| Wanted::Arguments(made.clone())),
+                    construction,
                     deadline_ms: until.map(|until| bench.now_ms + until),
                     chain: &[],
                 });
@@ -132,7 +136,8 @@ impl Caller for PureCaller {
         true
     }
 
-    fn cast(&self, call: OutgoingCall) {
+    /// Nothing is too large here.
+    fn cast(&self, call: OutgoingCall, _: Option<OutgoingCall>) {
         let call = self.make(call);
         let (tell, _) = oneshot::channel();
         // A machine that has ended has no objects to clean up.

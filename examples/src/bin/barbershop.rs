@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Parser;
 use greenroom::sync::channel::{Channel, Receiver, Sender, TrySendError};
 use greenroom::sync::{Event, Promise};
-use greenroom::{Counter, Error, Handle};
+use greenroom::{Counter, Error};
 use serde_json::json;
 
 /// Customers come all at once to a shop with a few chairs; barbers sleep while nobody waits.
@@ -41,7 +41,7 @@ fn visit(customer: u64, chairs: &Sender<u64>) -> Result<Option<u32>, Error> {
 }
 
 /// Cuts the hair of one customer after the other, until the shop is closed; returns of how many.
-fn work(barber: u32, waiting: &Receiver<u64>, haircuts: &Handle<Counter>) -> Result<u64, Error> {
+fn work(barber: u32, waiting: &Receiver<u64>, haircuts: &Counter) -> Result<u64, Error> {
     let mut done = 0;
     for customer in waiting {
         let customer = customer?;

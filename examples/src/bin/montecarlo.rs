@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Instant;
 
 use clap::Parser;
-use greenroom::{Counter, Error, Handle};
+use greenroom::{Counter, Error};
 use greenroom_examples::{Progress, fresh};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -31,7 +31,7 @@ struct Arguments {
 }
 
 /// Draws `points` points from stream `part` of the random numbers and adds the hits to `hits`; returns its calls.
-fn draw(part: u64, points: u64, seed: u64, hits: Handle<Counter>) -> Result<u64, Error> {
+fn draw(part: u64, points: u64, seed: u64, hits: Counter) -> Result<u64, Error> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(part);
     let mut calls = 0;

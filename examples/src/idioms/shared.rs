@@ -5,11 +5,11 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
+use greenroom::Combine;
 use greenroom::collections::OrderedMap;
 use greenroom::sync::atomic::{AtomicBool, AtomicU64};
 use greenroom::sync::channel::{bounded, rendezvous, unbounded};
 use greenroom::sync::{Barrier, Mutex, OnceCell, RwLock};
-use greenroom::{Combine, Handle};
 
 /// Workers that take jobs from one channel, and send results over another.
 pub fn worker_pool() -> u64 {
@@ -287,7 +287,7 @@ pub fn word_count() -> BTreeMap<String, u64> {
 
 /// What is shared by being global: numbers that are given once, and a list of who got which.
 pub fn static_state() -> Vec<u64> {
-    static NEXT: LazyLock<Handle<AtomicU64>> = LazyLock::new(|| AtomicU64::named("next", 1));
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::named("next", 1));
     static GIVEN: LazyLock<Mutex<Vec<u64>>> = LazyLock::new(|| Mutex::named("given", Vec::new()));
     thread::scope(|scope| {
         for _ in 0..4 {

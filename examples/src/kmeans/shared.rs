@@ -3,7 +3,7 @@
 use std::thread;
 
 use greenroom::sync::Barrier;
-use greenroom::{Average, Counter, Handle};
+use greenroom::{Average, Counter};
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, Job, Outcome};
@@ -12,11 +12,11 @@ use crate::{Progress, fresh};
 /// What the workers share.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Shared {
-    centroids: Vec<Handle<Average>>,
+    centroids: Vec<Average>,
     /// All workers meet here twice an iteration: before the means move, and after.
-    phase: Handle<Barrier>,
+    phase: Barrier,
     /// How many iterations have moved the means.
-    steps: Handle<Counter>,
+    steps: Counter,
 }
 
 /// Runs the job from these means on.
@@ -32,7 +32,7 @@ pub fn run(job: &Job, means: Vec<Vec<f64>>) -> Result<Outcome, Failure> {
             .zip(means)
             .map(|(i, mean)| fresh(Average::named(format!("centroid/{i}"), mean)))
             .collect::<Result<_, _>>()?,
-        phase: fresh(Barrier::named("phase", job.workers))?,
+        phase: fresh(Barrier::named("phase", job.workers as usize))?,
         steps: fresh(Counter::named("steps"))?,
     };
     let threads: Vec<_> = (0..job.workers)

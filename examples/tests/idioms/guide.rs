@@ -12,6 +12,7 @@ use super::IDIOMS;
 const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/PORTING.md");
 const THREADS: &str = include_str!("../../src/idioms/threads.rs");
 const SHARED: &str = include_str!("../../src/idioms/shared.rs");
+const POOL: &str = include_str!("../../src/bin/workerpool.rs");
 
 /// The first line of a block with a difference; the program's name follows.
 const DIFF: &str = "```diff ";
@@ -53,6 +54,12 @@ fn the_guide_and_the_sources_have_all_idioms_in_one_order() {
     for source in [THREADS, SHARED] {
         assert_eq!(programs(source).map(|(name, _)| name).collect::<Vec<_>>(), expected);
     }
+}
+
+#[test]
+fn the_guide_shows_the_program_of_processes_as_it_is() {
+    let (_docs, code) = POOL.split_once("\n\n").expect("the code follows the docs");
+    assert!(guide().contains(&format!("```rust,no_run\n{code}```\n")), "PORTING.md shows another `workerpool`");
 }
 
 fn guide() -> String {

@@ -30,7 +30,7 @@ impl Bench<'_> {
         let (key, count) = (format!("barrier {name}"), usize::try_from(parties)?);
         let laps = (40_000 / count).clamp(5, 500);
         let clients = self.clients(count, connections).await?;
-        let ours: Vec<_> = clients.iter().map(|client| client.object(Barrier::named(key.as_str(), parties))).collect();
+        let ours: Vec<_> = clients.iter().map(|client| client.object(Barrier::named(key.as_str(), count))).collect();
         let mut theirs = Vec::new();
         if let Some(redis) = &self.redis {
             let shared = Party {

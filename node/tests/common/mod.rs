@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use greenroom_actors::objects::Counter;
+use greenroom_actors::objects::CounterObject;
 use greenroom_actors::wire::{self, Frame, Hello, HelloRefusal, Reply, Request, Welcome};
 use greenroom_actors::{
     Fault, JobId, Lane, NodeId, Object, ObjectType, Refusal, Sequence, SessionId, ShardId, hash_object,
@@ -75,7 +75,7 @@ pub fn request<'a>(
 
 /// `Counter/key.add(delta)`.
 pub fn add<'a>(node: &Node, key: &'a str, delta: i64) -> Request<'a> {
-    request(node, Counter::TYPE, key, "add", &(delta,))
+    request(node, CounterObject::TYPE, key, "add", &(delta,))
 }
 
 /// A frame as it lies in a batch: after its length.
@@ -160,7 +160,7 @@ impl Peer {
     }
 
     pub async fn count(&mut self, node: &Node, key: &str) -> i64 {
-        value(&self.ask(request(node, Counter::TYPE, key, "get", &())).await)
+        value(&self.ask(request(node, CounterObject::TYPE, key, "get", &())).await)
     }
 }
 

@@ -135,7 +135,11 @@ impl<T: Value> Sender<T> {
     /// # Errors
     /// [`Error::TimedOut`] when there was none: the value is not in, and is dropped here. And as [`send`](Self::send)'s.
     pub async fn send_timeout(&self, value: T, timeout: Duration) -> Result<(), Error<SendError<T>>> {
-        self.with_timeout(timeout).send_async(value).await
+        // Who is not registered yet registers in its own time: only the wait for room has a limit.
+        match self.registered().await {
+            Ok(sender) => calls::send(&self.handle.with_timeout(timeout), Some(sender), value).await,
+            Err(error) => Err(error.map_method(|ChannelClosed| SendError(value))),
+        }
     }
 
     /// Sends values in order, which must come to an end. About 1 MiB of them travel in one round trip, and go in one after the

@@ -1,4 +1,0 @@
-extern crate greenroom_actors as greenroom;
-
-#[greenroom_macros::main]
-async fn main() {}
