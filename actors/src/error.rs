@@ -188,6 +188,11 @@ pub enum Refusal {
     /// No node can serve the object now.
     #[error("unavailable: {0}")]
     Unavailable(String),
+    /// All copies of the object's slot are gone: what it held is lost, until an operator accepts that.
+    #[error(
+        "the data is lost: all nodes that had a copy are gone (an operator may begin anew: `greenroom accept-loss`)"
+    )]
+    DataLost,
 }
 
 /// What a node says when it has no value for a caller.

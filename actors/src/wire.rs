@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Fault;
 use crate::ids::{
-    CallId, ClusterId, Epoch, Fence, JobId, Lane, LogIndex, Sequence, SessionId, SlotId, TableVersion, ThreadId,
+    CallId, ClusterId, Epoch, Fence, JobId, Lane, LogIndex, NodeId, Sequence, SessionId, SlotId, TableVersion, ThreadId,
 };
+use crate::peer::PeerMessage;
 
 /// The version of the frames that this build speaks.
 pub const WIRE_VERSION: u8 = 2;
@@ -28,6 +29,7 @@ const KIND_REQUEST: u8 = 3;
 const KIND_REPLY: u8 = 4;
 const KIND_TABLE: u8 = 5;
 const KIND_GOODBYE: u8 = 6;
+const KIND_PEER: u8 = 7;
 
 /// Bits of a request's header: flags, and which optional parts follow.
 pub mod parts {
@@ -103,6 +105,8 @@ pub enum Frame<'a> {
     Table(Bytes),
     /// The session ends here: forget it.
     Goodbye,
+    /// What the copy of a slot on that node says to the one here.
+    Peer(NodeId, PeerMessage),
 }
 
 /// The header of a call, with its arguments.
@@ -247,6 +251,12 @@ fn take_part<'a, T: Deserialize<'a>>(present: u32, part: u32, rest: &mut &'a [u8
 pub fn encode_table(table: &[u8], out: &mut BytesMut) {
     out.extend_from_slice(&[KIND_TABLE, WIRE_VERSION]);
     out.extend_from_slice(table);
+}
+
+/// Appends a frame with what a copy on node `from` says to another one to `out`.
+pub fn encode_peer(from: NodeId, message: &PeerMessage, out: &mut BytesMut) {
+    out.extend_from_slice(&[KIND_PEER, WIRE_VERSION]);
+    put(out, &(from, message));
 }
 
 /// Appends a `Goodbye` frame to `out`.
@@ -401,6 +411,7 @@ pub fn decode(frame: &Bytes) -> Result<Frame<'_>, WireError> {
         KIND_REPLY => decode_reply(frame, rest).map(Frame::Reply),
         KIND_TABLE => Ok(Frame::Table(frame.slice_ref(rest))),
         KIND_GOODBYE => Ok(Frame::Goodbye),
+        KIND_PEER => take(&mut rest).map(|(from, message)| Frame::Peer(from, message)),
         other => Err(WireError::Kind(other)),
     }
 }

@@ -5,7 +5,7 @@
 mod cluster;
 
 use cluster::{Cluster, made_with};
-use greenroom_actors::objects::{Barrier, Counter};
+use greenroom_actors::objects::{BarrierObject, CounterObject};
 use greenroom_actors::{CallId, Fault, Lane, Refusal, Sequence, SessionId, Wanted};
 
 type Waited = Result<greenroom_actors::objects::BarrierWaitResult, greenroom_actors::objects::Aborted>;
@@ -17,7 +17,7 @@ fn call(lane: u32, sequence: u64) -> CallId {
 #[test]
 fn nothing_is_answered_before_every_copy_that_counts_has_it() {
     let mut cluster = Cluster::new(3, 3);
-    let add = cluster.send::<Counter>(1, "hits", "add", &(5_i64,));
+    let add = cluster.send::<CounterObject>(1, "hits", "add", &(5_i64,));
     assert!(cluster.answer(add).is_none(), "no other copy has it");
     cluster.deliver();
     cluster.deliver();
@@ -31,15 +31,15 @@ fn nothing_is_answered_before_every_copy_that_counts_has_it() {
 fn what_was_acknowledged_is_there_after_its_primary_has_died() {
     let mut cluster = Cluster::new(3, 2);
     for n in 1..=20 {
-        let add = cluster.send::<Counter>(1, "hits", "add", &(1_i64,));
+        let add = cluster.send::<CounterObject>(1, "hits", "add", &(1_i64,));
         cluster.deliver_all();
         assert_eq!(cluster.value::<i64>(add), n);
     }
-    let dead = cluster.primary_of::<Counter>("hits");
+    let dead = cluster.primary_of::<CounterObject>("hits");
     cluster.kill(dead);
     cluster.deliver_all();
-    assert_ne!(cluster.primary_of::<Counter>("hits"), dead);
-    let get = cluster.send::<Counter>(1, "hits", "get", &());
+    assert_ne!(cluster.primary_of::<CounterObject>("hits"), dead);
+    let get = cluster.send::<CounterObject>(1, "hits", "get", &());
     cluster.deliver_all();
     assert_eq!(cluster.value::<i64>(get), 20);
 }
@@ -47,21 +47,21 @@ fn what_was_acknowledged_is_there_after_its_primary_has_died() {
 #[test]
 fn a_retry_after_a_failover_is_answered_and_not_run_again() {
     let mut cluster = Cluster::new(3, 2);
-    cluster.send_as::<Counter>(call(1, 1), "hits", "add", &(7_i64,));
+    cluster.send_as::<CounterObject>(call(1, 1), "hits", "add", &(7_i64,));
     cluster.deliver_all();
     assert_eq!(cluster.value::<i64>(call(1, 1)), 7);
     // This one reaches the backup, and the primary dies before it hears of that.
-    cluster.send_as::<Counter>(call(1, 2), "hits", "add", &(7_i64,));
+    cluster.send_as::<CounterObject>(call(1, 2), "hits", "add", &(7_i64,));
     cluster.deliver();
     cluster.network.clear();
-    let dead = cluster.primary_of::<Counter>("hits");
+    let dead = cluster.primary_of::<CounterObject>("hits");
     cluster.kill(dead);
     cluster.deliver_all();
     cluster.answers.clear();
-    cluster.send_as::<Counter>(call(1, 2), "hits", "add", &(7_i64,));
+    cluster.send_as::<CounterObject>(call(1, 2), "hits", "add", &(7_i64,));
     cluster.deliver_all();
     assert_eq!(cluster.value::<i64>(call(1, 2)), 14);
-    let get = cluster.send::<Counter>(1, "hits", "get", &());
+    let get = cluster.send::<CounterObject>(1, "hits", "get", &());
     cluster.deliver_all();
     assert_eq!(cluster.value::<i64>(get), 14);
 }
@@ -69,15 +69,15 @@ fn a_retry_after_a_failover_is_answered_and_not_run_again() {
 #[test]
 fn who_waits_is_still_waiting_after_a_failover() {
     let mut cluster = Cluster::new(3, 2);
-    let made = || made_with(&(2_u32,));
-    cluster.send_made::<Barrier>(call(1, 1), "phase", "wait", &(), made());
+    let made = || made_with(&(2_u64,));
+    cluster.send_made::<BarrierObject>(call(1, 1), "phase", "wait", &(), made());
     cluster.deliver_all();
-    let dead = cluster.primary_of::<Barrier>("phase");
+    let dead = cluster.primary_of::<BarrierObject>("phase");
     cluster.kill(dead);
     cluster.deliver_all();
     // The caller asks again at the new primary, and the second party comes.
-    cluster.send_made::<Barrier>(call(1, 1), "phase", "wait", &(), made());
-    cluster.send_made::<Barrier>(call(2, 1), "phase", "wait", &(), made());
+    cluster.send_made::<BarrierObject>(call(1, 1), "phase", "wait", &(), made());
+    cluster.send_made::<BarrierObject>(call(2, 1), "phase", "wait", &(), made());
     cluster.deliver_all();
     assert!(!cluster.value::<Waited>(call(1, 1)).unwrap().is_leader());
     assert!(cluster.value::<Waited>(call(2, 1)).unwrap().is_leader());
@@ -86,17 +86,17 @@ fn who_waits_is_still_waiting_after_a_failover() {
 #[test]
 fn a_call_that_was_refused_for_want_of_arguments_and_came_again_is_kept_by_every_copy() {
     let mut cluster = Cluster::new(3, 2);
-    cluster.send_made::<Barrier>(call(1, 1), "phase", "wait", &(), Wanted::Hash(1));
+    cluster.send_made::<BarrierObject>(call(1, 1), "phase", "wait", &(), Wanted::Hash(1));
     cluster.deliver_all();
     let refused = cluster.answer(call(1, 1)).unwrap().result;
     assert_eq!(refused, Err(Fault::Refused(Refusal::NotCreated)));
-    cluster.send_made::<Barrier>(call(1, 1), "phase", "wait", &(), made_with(&(1_u32,)));
+    cluster.send_made::<BarrierObject>(call(1, 1), "phase", "wait", &(), made_with(&(1_u64,)));
     cluster.deliver_all();
     let first = cluster.value::<Waited>(call(1, 1)).unwrap();
-    let dead = cluster.primary_of::<Barrier>("phase");
+    let dead = cluster.primary_of::<BarrierObject>("phase");
     cluster.kill(dead);
     cluster.deliver_all();
-    cluster.send_made::<Barrier>(call(1, 1), "phase", "wait", &(), made_with(&(1_u32,)));
+    cluster.send_made::<BarrierObject>(call(1, 1), "phase", "wait", &(), made_with(&(1_u64,)));
     cluster.deliver_all();
     assert_eq!(cluster.value::<Waited>(call(1, 1)).unwrap(), first);
 }
@@ -105,10 +105,10 @@ fn a_call_that_was_refused_for_want_of_arguments_and_came_again_is_kept_by_every
 fn a_copy_that_is_made_while_calls_go_on_comes_to_the_same() {
     let mut cluster = Cluster::new(2, 2);
     for n in 0..100 {
-        cluster.send::<Counter>(1, &format!("c{n}"), "add", &(n,));
+        cluster.send::<CounterObject>(1, &format!("c{n}"), "add", &(n,));
     }
     cluster.settle();
-    let dead = cluster.primary_of::<Counter>("c0");
+    let dead = cluster.primary_of::<CounterObject>("c0");
     cluster.kill(dead);
     cluster.settle();
     cluster.join("fresh");
@@ -120,14 +120,14 @@ fn a_copy_that_is_made_while_calls_go_on_comes_to_the_same() {
     let starts = greenroom_actors::ViewCommand::StartCopies(starts.collect());
     cluster.change(&starts);
     for n in 0..100 {
-        cluster.send::<Counter>(1, &format!("c{n}"), "add", &(1_000_i64,));
+        cluster.send::<CounterObject>(1, &format!("c{n}"), "add", &(1_000_i64,));
         cluster.deliver();
         cluster.deliver();
     }
     cluster.settle();
     assert!(cluster.view.iter().all(|(_, placement)| placement.in_sync.len() == 2), "{:?}", cluster.view);
     for n in 0..100 {
-        let states = cluster.states::<Counter>(&format!("c{n}"));
+        let states = cluster.states::<CounterObject>(&format!("c{n}"));
         assert_eq!(states.len(), 2);
         assert_eq!(states[0].1, states[1].1, "c{n}");
         assert_eq!(states[0].1.as_deref(), Some(postcard::to_allocvec(&(n + 1_000_i64)).unwrap().as_slice()));
@@ -137,11 +137,11 @@ fn a_copy_that_is_made_while_calls_go_on_comes_to_the_same() {
 #[test]
 fn a_primary_that_was_cut_off_answers_nothing_more() {
     let mut cluster = Cluster::new(3, 2);
-    let cut = cluster.primary_of::<Counter>("hits");
-    let slot = cluster.slot_of::<Counter>("hits");
+    let cut = cluster.primary_of::<CounterObject>("hits");
+    let slot = cluster.slot_of::<CounterObject>("hits");
     let backup = *cluster.view.placement(slot).unwrap().in_sync.iter().find(|&&node| node != cut).unwrap();
     cluster.cut.extend([(cut, backup), (backup, cut)]);
-    let lost = cluster.send::<Counter>(1, "hits", "add", &(1_i64,));
+    let lost = cluster.send::<CounterObject>(1, "hits", "add", &(1_i64,));
     cluster.deliver_all();
     // It never hears that it was replaced.
     let stale = cluster.hosts.remove(&cut).unwrap();
@@ -154,7 +154,7 @@ fn a_primary_that_was_cut_off_answers_nothing_more() {
     cluster.tick();
     cluster.deliver_all();
     assert!(cluster.answer(lost).is_none(), "the backup that ignores it is the primary now");
-    let get = cluster.send::<Counter>(1, "hits", "get", &());
+    let get = cluster.send::<CounterObject>(1, "hits", "get", &());
     cluster.deliver_all();
     assert_eq!(cluster.value::<i64>(get), 0);
 }

@@ -36,7 +36,7 @@ pub(crate) struct ControlService {
 impl Control for ControlService {
     async fn describe(&self, _: Request<DescribeRequest>) -> Result<Response<DescribeReply>, Status> {
         let layout = postcard::to_allocvec(&self.place.layout).map_err(|error| Status::internal(error.to_string()))?;
-        Ok(Response::new(DescribeReply { table: self.place.table_bytes.clone(), layout: layout.into() }))
+        Ok(Response::new(DescribeReply { table: self.place.newest().table_bytes.clone(), layout: layout.into() }))
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusReply>, Status> {
@@ -95,7 +95,7 @@ impl Control for ControlService {
         check_key(&id.key).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let object_type = self.object_type(&id.type_name)?;
         let subject = Subject { object_type, job: JobId(id.job), key: id.key };
-        let slot = self.place.table.slot_of(subject.name().hash);
+        let slot = self.place.newest().table.slot_of(subject.name().hash);
         let number = self.place.layout.shard_of(slot);
         let shard = self.shards.get(usize::from(number.0)).ok_or_else(|| Status::internal("a shard is missing"))?;
         let described = shard.send(DescribeObject { slot, subject, known }).await;

@@ -4,15 +4,15 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use actix::{Actor, Addr};
 use bytes::Bytes;
 use greenroom_actors::wire::{self, Frame, HelloRefusal, Request, Welcome, parts};
 use greenroom_actors::{
-    Answer, Arrival, CallId, ClusterId, Construction, Effect, Entry, Fault, Incarnation, LogIndex, Now, ObjectName,
-    ObjectNumber, ObjectType, Outcomes, Owner, Refusal, SessionId, ShardId, Slot, SlotId, Wanted, check_key,
-    hash_object, system,
+    Answer, Arrival, CallId, ClusterId, Construction, Effect, Fault, Host, Incarnation, InstanceImage, LogIndex,
+    NodeId, Now, ObjectName, ObjectNumber, ObjectType, Outcomes, Owner, Patience, PeerMessage, Refusal, SessionId,
+    ShardId, Share, SharedInstance, Slot, SlotId, SlotPlace, Wanted, check_key, hash_object, system,
 };
 use greenroom_rpc::proto::ShardStatus;
 use hashbrown::HashMap;
@@ -20,9 +20,9 @@ use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use crate::metering::ShardMeter;
-use crate::object_actor::{ObjectActor, Run};
+use crate::object_actor::{ObjectActor, Run, Work};
 use crate::peers::{NestedOrigin, Peers};
-use crate::place::Place;
+use crate::place::{Installed, Place};
 use crate::sessions::{Sessions, StreamId};
 use crate::shard::{OpenStream, Shard};
 
@@ -38,38 +38,44 @@ pub(crate) struct Seat {
 pub(crate) struct Core {
     pub(crate) place: Arc<Place>,
     pub(crate) shard: ShardId,
-    pub(crate) slots: Vec<Option<Slot>>,
+    /// The copies of slots that the shard has.
+    pub(crate) host: Host,
+    /// The view that the shard goes by.
+    pub(crate) installed: Arc<Installed>,
+    /// Slots that may have something to ship.
+    unshipped: Vec<SlotId>,
     pub(crate) sessions: Sessions,
     pub(crate) peers: Peers,
     pub(crate) meter: ShardMeter,
     pub(crate) stopping: bool,
     pub(crate) seats: HashMap<ObjectAt, Seat>,
     /// Entries that the objects' actors get when the batch at hand has been read.
-    due: Vec<(ObjectAt, Vec<Entry>)>,
+    due: Vec<(ObjectAt, Vec<Work>)>,
     due_index: HashMap<ObjectAt, usize>,
     pub(crate) effects: Vec<Effect>,
     /// The time of the batch at hand, which also holds for what it sets off.
     last_now: Now,
     random: SmallRng,
+    /// From when patience with other copies is counted.
+    pub(crate) started: Instant,
     this: Weak<RefCell<Self>>,
 }
 
 impl Core {
     pub(crate) fn new(place: Arc<Place>, shard: ShardId, address: Addr<Shard>) -> Rc<RefCell<Self>> {
-        let me = place.layout.node;
-        let limits = place.options.limits();
-        let slots = (0..).map(SlotId).zip(&place.table.slots).map(|(slot, at)| {
-            let mine = at.primary == me && place.layout.shard_of(slot) == shard;
-            mine.then(|| Slot::new(slot, at.epoch, limits, Now { ms: now_ms(), seed: rand::random() }))
-        });
-        let slots = slots.collect();
-        Rc::new_cyclic(|this| {
+        let n_shards = u16::try_from(place.layout.shards.len()).unwrap_or(u16::MAX);
+        let share = Share { shard, n_shards };
+        let host = Host::new(place.layout.node, share, place.options.limits(), Patience::default());
+        let installed = place.newest();
+        let core = Rc::new_cyclic(|this| {
             RefCell::new(Self {
                 peers: Peers::new(Arc::clone(&place), address),
                 meter: ShardMeter::new(shard),
                 place,
                 shard,
-                slots,
+                host,
+                installed: Arc::clone(&installed),
+                unshipped: Vec::new(),
                 sessions: Sessions::default(),
                 stopping: false,
                 seats: HashMap::new(),
@@ -78,9 +84,61 @@ impl Core {
                 effects: Vec::new(),
                 last_now: Now { ms: now_ms(), seed: 0 },
                 random: SmallRng::from_os_rng(),
+                started: Instant::now(),
                 this: Weak::clone(this),
             })
-        })
+        });
+        core.borrow_mut().install(installed);
+        core
+    }
+
+    /// Takes a newer view: copies begin, order, follow or go, and clients are told where the slots are now.
+    pub(crate) fn install(&mut self, installed: Arc<Installed>) {
+        let now = self.now();
+        let mut placed = Vec::new();
+        self.host.install(Arc::clone(&installed.view), now, &mut placed);
+        let is_newer = self.installed.table.version < installed.table.version;
+        self.installed = Arc::clone(&installed);
+        self.peers.reroute(installed);
+        self.perform_all(placed, now);
+        if is_newer {
+            self.sessions.tell_table(self.installed.table.version, &self.installed.table_bytes);
+        }
+        self.deliver(now.ms);
+    }
+
+    /// Carries out what several slots ask for.
+    pub(crate) fn perform_all(&mut self, effects: Vec<(SlotId, Effect)>, now: Now) {
+        let mut of_one = std::mem::take(&mut self.effects);
+        let mut effects = effects.into_iter().peekable();
+        while let Some((slot, effect)) = effects.next() {
+            of_one.push(effect);
+            if effects.peek().is_none_or(|next| next.0 != slot) {
+                self.perform(slot, &mut of_one, now);
+            }
+        }
+        self.effects = of_one;
+    }
+
+    /// A copy on another node says something.
+    pub(crate) fn handle_peer(&mut self, from: NodeId, message: PeerMessage, now: Now) {
+        let slot = message.slot;
+        let mut effects = std::mem::take(&mut self.effects);
+        let place = Arc::clone(&self.place);
+        if let Err(error) = self.host.handle_peer(from, message, &place.registry, &mut effects) {
+            tracing::error!(node = from.0, slot = slot.0, %error, "what another node ships cannot be taken");
+        }
+        self.perform(slot, &mut effects, now);
+        self.effects = effects;
+    }
+
+    /// A stream to another node is there, or there again.
+    pub(crate) fn handle_reconnected(&mut self, node: NodeId) {
+        let now = self.now();
+        let mut effects = Vec::new();
+        self.host.handle_reconnected(node, &mut effects);
+        self.perform_all(effects, now);
+        self.deliver(now.ms);
     }
 
     /// Reads the clock and draws random bits: once for each batch.
@@ -97,8 +155,8 @@ impl Core {
         if self.stopping {
             return Welcome::Refused(HelloRefusal::Stopping);
         }
-        if hello.cluster != ClusterId(0) && hello.cluster != self.place.table.cluster {
-            return Welcome::Refused(HelloRefusal::Cluster(self.place.table.cluster));
+        if hello.cluster != ClusterId(0) && hello.cluster != self.installed.table.cluster {
+            return Welcome::Refused(HelloRefusal::Cluster(self.installed.table.cluster));
         }
         let right_process = hello.incarnation == any || hello.incarnation == here.incarnation;
         if hello.node != here.node || hello.shard != self.shard || !right_process {
@@ -125,7 +183,7 @@ impl Core {
 
     /// What the shard is doing.
     pub(crate) fn status(&mut self) -> ShardStatus {
-        let mut status = self.meter.status(&self.slots, self.seats.len(), &self.sessions);
+        let mut status = self.meter.status(self.host.slots(), self.seats.len(), &self.sessions);
         status.address = self.place.layout.shards.get(usize::from(self.shard.0)).cloned().unwrap_or_default();
         status
     }
@@ -146,6 +204,7 @@ impl Core {
                     }
                     break;
                 }
+                Ok(Frame::Peer(from, message)) => self.handle_peer(from, message, now),
                 Ok(Frame::Hello(_) | Frame::Welcome(_) | Frame::Reply(_) | Frame::Table(_)) => {
                     self.break_off(stream, "a frame that does not belong on this side of a stream");
                     break;
@@ -204,7 +263,7 @@ impl Core {
 
     /// Gives a request to its slot.
     fn route(&mut self, stream: StreamId, call: CallId, request: &Request<'_>, now: Now) -> Result<(), Refusal> {
-        if request.cluster.is_some_and(|cluster| cluster != self.place.table.cluster) {
+        if request.cluster.is_some_and(|cluster| cluster != self.installed.table.cluster) {
             return Err(Refusal::WrongCluster);
         }
         if self.stopping {
@@ -245,12 +304,14 @@ impl Core {
 
     /// Whether this shard serves the slot in that epoch. If not, the caller is sent the current table, once for each version.
     fn check_place(&mut self, stream: StreamId, request: &Request<'_>, hash: u64) -> Result<(), Refusal> {
-        let right = self.place.table.slot_of(hash) == request.slot
-            && self.slot_mut(request.slot).is_some_and(|slot| slot.epoch() == request.epoch);
-        if right {
+        let is_slot = self.installed.table.slot_of(hash) == request.slot;
+        if is_slot && self.host.slot(request.slot).is_some_and(Slot::is_primary) {
             return Ok(());
         }
-        let (version, bytes) = (self.place.table.version, self.place.table_bytes.clone());
+        if is_slot && self.installed.table.place(request.slot).is_some_and(SlotPlace::is_lost) {
+            return Err(Refusal::DataLost);
+        }
+        let (version, bytes) = (self.installed.table.version, self.installed.table_bytes.clone());
         if let Some(state) = self.sessions.stream(stream)
             && state.table < version
         {
@@ -268,21 +329,36 @@ impl Core {
     }
 
     pub(crate) fn slot_mut(&mut self, slot: SlotId) -> Option<&mut Slot> {
-        self.slots.get_mut(usize::from(slot.0))?.as_mut()
+        self.host.slot_mut(slot)
     }
 
     /// Carries out what a slot asks for; what that sets off on this shard too.
     pub(crate) fn perform(&mut self, slot: SlotId, effects: &mut Vec<Effect>, now: Now) {
         let mut nested = VecDeque::new();
         let mut at = slot;
+        self.unshipped.push(slot);
         loop {
             for effect in effects.drain(..) {
                 match effect {
-                    Effect::Apply { object, entry } => self.due_add((at, object), entry),
+                    Effect::Apply { object, entry } => self.due_add((at, object), Work::Apply(entry)),
+                    Effect::Image { object } => self.due_add((at, object), Work::Image),
+                    Effect::Send { to, message } => self.peers.tell(to, &message),
+                    Effect::Serving { sessions } => self.sessions.expect(&sessions, now.ms),
+                    Effect::Propose(command) => {
+                        if let Some(proposals) = &self.place.proposals {
+                            // A node that is stopping asks for nothing more.
+                            let _ = proposals.send(command);
+                        }
+                    }
+                    Effect::Dropped => self.seats.retain(|&(slot, _), _| slot != at),
                     Effect::Nested { object, job, call } => {
                         nested.push_back(Step::Call(NestedOrigin { slot: at, object, job, call }));
                     }
                     Effect::Reply { call, answer } if call.session.is_object() => match self.peers.take_local(call) {
+                        Some(origin) if self.peers.asks_again(&answer.result) => {
+                            let target = self.installed.table.slot_of(origin.target_hash());
+                            self.peers.send_later(origin, target);
+                        }
                         Some(origin) => nested.push_back(Step::Reply(origin, answer.result)),
                         None => self.sessions.reply(call, answer),
                     },
@@ -302,21 +378,24 @@ impl Core {
         }
     }
 
-    fn due_add(&mut self, at: ObjectAt, entry: Entry) {
+    fn due_add(&mut self, at: ObjectAt, work: Work) {
         if let Some((last, entries)) = self.due.last_mut()
             && *last == at
         {
-            return entries.push(entry);
+            return entries.push(work);
         }
         if let Some(&index) = self.due_index.get(&at) {
-            return self.due[index].1.push(entry);
+            return self.due[index].1.push(work);
         }
         self.due_index.insert(at, self.due.len());
-        self.due.push((at, vec![entry]));
+        self.due.push((at, vec![work]));
     }
 
     /// Hands the entries of the batch at hand to the objects' actors, one message each.
+    ///
+    /// What has been ordered is shipped first: the other copies take it while this node goes on.
     pub(crate) fn deliver(&mut self, now_ms: u64) {
+        self.ship();
         self.due_index.clear();
         for (at, entries) in std::mem::take(&mut self.due) {
             if let Some(seat) = self.seats.get_mut(&at) {
@@ -331,11 +410,31 @@ impl Core {
         }
     }
 
+    /// Sends other nodes what the batch at hand has ordered.
+    fn ship(&mut self) {
+        while let Some(slot) = self.unshipped.pop() {
+            let mut effects = std::mem::take(&mut self.effects);
+            self.host.ship(slot, &mut effects);
+            for effect in effects.drain(..) {
+                if let Effect::Send { to, message } = effect {
+                    self.peers.tell(to, &message);
+                }
+            }
+            self.effects = effects;
+        }
+    }
+
     fn seat(&self, (slot, object): ObjectAt) -> Option<Addr<ObjectActor>> {
         let core = self.this.upgrade()?;
-        let entry = self.slots.get(usize::from(slot.0))?.as_ref()?.objects().get(object)?;
+        let entry = self.host.slot(slot)?.objects().get(object)?;
         let instance = Rc::clone(entry.instance());
         Some(ObjectActor { slot, object, instance, core }.start())
+    }
+
+    /// Whether that is the object's core.
+    pub(crate) fn has(&self, slot: SlotId, object: ObjectNumber, instance: &SharedInstance) -> bool {
+        let entry = self.host.slot(slot).and_then(|slot| slot.objects().get(object));
+        entry.is_some_and(|entry| Rc::ptr_eq(entry.instance(), instance))
     }
 
     /// An object's actor has applied entries.
@@ -343,8 +442,9 @@ impl Core {
         self.meter.applied(&outcomes);
         let now = self.last_now;
         let mut effects = std::mem::take(&mut self.effects);
-        if let Some(at) = self.slot_mut(slot) {
-            at.handle_outcomes(object, outcomes, &mut effects);
+        let leased = self.place.is_leased();
+        if let Some(at) = self.host.slot_mut(slot) {
+            at.handle_outcomes(object, outcomes, leased, &mut effects);
         }
         self.perform(slot, &mut effects, now);
         self.effects = effects;
@@ -353,10 +453,22 @@ impl Core {
         }
     }
 
+    /// The image of an object is there.
+    pub(crate) fn handle_image(&mut self, slot: SlotId, object: ObjectNumber, image: Option<InstanceImage>) {
+        let now = self.last_now;
+        let mut effects = std::mem::take(&mut self.effects);
+        if let Some(at) = self.host.slot_mut(slot) {
+            at.handle_image(object, image, &mut effects);
+        }
+        self.perform(slot, &mut effects, now);
+        self.effects = effects;
+        self.deliver(now.ms);
+    }
+
     /// Whether nothing is under way but parked calls.
     pub(crate) fn is_quiet(&self) -> bool {
         let quiet = |slot: &Slot| slot.objects().iter().all(|(_, entry)| entry.is_quiet());
-        self.slots.iter().flatten().all(quiet) && self.sessions.streams().all(|stream| stream.outbox.is_empty())
+        self.host.slots().iter().flatten().all(quiet) && self.sessions.streams().all(|stream| stream.outbox.is_empty())
     }
 }
 

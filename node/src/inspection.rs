@@ -1,6 +1,6 @@
 //! What a shard tells operators of its objects. It only looks, between turns: nothing is applied, and no actor is started.
 
-use greenroom_actors::{Instance, JobId, ObjectEntry, ObjectName, ObjectType, Refusal, SessionId, SlotId, hash_object};
+use greenroom_actors::{Instance, JobId, ObjectEntry, ObjectName, ObjectType, Refusal, SlotId, hash_object};
 use greenroom_rpc::proto::{ObjectId, ObjectRow};
 
 use crate::core::{Core, ObjectAt, now_ms};
@@ -82,7 +82,7 @@ impl Core {
     pub(crate) fn list(&self, selection: &Selection, from: ObjectAt, rows_max: usize) -> Stretch {
         let mut stretch = Stretch::default();
         let (mut looked_at, mut measured_bytes) = (0, 0);
-        for slot in self.slots.iter().skip(usize::from(from.0.0)).flatten() {
+        for slot in self.host.slots().iter().skip(usize::from(from.0.0)).flatten().filter(|slot| slot.is_primary()) {
             let first = if slot.id() == from.0 { from.1 } else { 0 };
             for (object, entry) in slot.objects().iter_from(first) {
                 let full = stretch.rows.len() >= rows_max;
@@ -109,7 +109,9 @@ impl Core {
     ///
     /// What has been answered has been applied, so a description follows every call that was answered before it was asked for.
     pub(crate) fn describe(&self, slot: SlotId, subject: &Subject, known: Option<u64>) -> Result<Described, Refusal> {
-        let Some(Some(slot)) = self.slots.get(usize::from(slot.0)) else { return Err(Refusal::WrongPlace) };
+        let Some(slot) = self.host.slot(slot).filter(|slot| slot.is_primary()) else {
+            return Err(Refusal::WrongPlace);
+        };
         let name = subject.name();
         let entry = slot.objects().find(name).and_then(|object| slot.objects().get(object));
         let (version, now_ms) = (entry.map_or(0, ObjectEntry::version), now_ms());
@@ -117,7 +119,7 @@ impl Core {
             Some(entry) => entry.instance().borrow_mut().describe_with(now_ms, ROWS_DESCRIBED_MAX, |owner| {
                 self.sessions.note(owner, self.place.options.session_grace_ms)
             }),
-            None => Instance::vacant(name.object_type, name.hash, SessionId::default()).describe(now_ms, 0),
+            None => Instance::vacant(name.object_type, name.hash).describe(now_ms, 0),
         });
         let job_name = self.place.job_names.name(subject.job);
         Ok(Described { version, now_ms, job_name, description: description.map(|said| said.to_string()) })

@@ -14,9 +14,9 @@ impl Core {
         let call = &origin.call;
         let job = origin.job;
         let hash = hash_object(job, call.object_type.name, &call.key);
-        let target = self.place.table.slot_of(hash);
+        let target = self.installed.table.slot_of(hash);
         let object = ObjectName { hash, job, object_type: call.object_type, key: &call.key };
-        if self.slots.get(usize::from(target.0)).is_none_or(Option::is_none) {
+        if !self.host.slot(target).is_some_and(|slot| slot.is_primary()) {
             self.peers.send(origin, target);
             return target;
         }
@@ -33,7 +33,7 @@ impl Core {
         self.peers.note_local(origin.clone());
         match check_key(arrival.object.key) {
             Ok(()) => {
-                if let Some(slot) = self.slots.get_mut(usize::from(target.0)).and_then(Option::as_mut) {
+                if let Some(slot) = self.host.slot_mut(target) {
                     slot.handle_call(arrival, now, effects);
                 }
             }
@@ -63,7 +63,9 @@ impl Core {
     /// A reply to a nested call has come from another shard.
     pub(crate) fn handle_nested_reply(&mut self, call: CallId, result: Result<Bytes, Fault>) {
         let now = self.now();
-        if let Some(origin) = self.peers.take(call) {
+        if self.peers.asks_again(&result) {
+            self.peers.hold(call);
+        } else if let Some(origin) = self.peers.take(call) {
             let mut effects = std::mem::take(&mut self.effects);
             let slot = self.finish_nested(&origin, result, &mut effects, now);
             self.perform(slot, &mut effects, now);

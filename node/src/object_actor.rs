@@ -25,22 +25,51 @@ impl Actor for ObjectActor {
     type Context = Context<Self>;
 }
 
-/// Entries of one object, committed, in order.
+/// What an object's actor has to do.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Apply an entry that is committed.
+    Apply(Entry),
+    /// Say what the object is, for another copy.
+    Image,
+}
+
+/// Work for one object, in order.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Run(pub(crate) Vec<Entry>);
+pub(crate) struct Run(pub(crate) Vec<Work>);
 
 impl Handler<Run> for ObjectActor {
     type Result = ();
 
     fn handle(&mut self, run: Run, _context: &mut Context<Self>) {
         let mut outcomes = Outcomes::default();
-        SCRATCH.with_borrow_mut(|scratch| {
-            let mut instance = self.instance.borrow_mut();
-            for entry in &run.0 {
-                instance.apply(entry, scratch, &mut outcomes);
+        for work in &run.0 {
+            match work {
+                Work::Apply(entry) => SCRATCH.with_borrow_mut(|scratch| {
+                    self.instance.borrow_mut().apply(entry, scratch, &mut outcomes);
+                }),
+                Work::Image => {
+                    // The slot hears of what was applied before it hears of the image.
+                    self.tell(std::mem::take(&mut outcomes));
+                    let image = self.instance.borrow().to_image();
+                    let mut core = self.core.borrow_mut();
+                    if core.has(self.slot, self.object, &self.instance) {
+                        core.handle_image(self.slot, self.object, image);
+                    }
+                }
             }
-        });
-        self.core.borrow_mut().handle_outcomes(self.slot, self.object, outcomes);
+        }
+        self.tell(outcomes);
+    }
+}
+
+impl ObjectActor {
+    fn tell(&self, outcomes: Outcomes) {
+        let mut core = self.core.borrow_mut();
+        // The copy may have gone, and another one of the slot may be there.
+        if outcomes.n_applied > 0 && core.has(self.slot, self.object, &self.instance) {
+            core.handle_outcomes(self.slot, self.object, outcomes);
+        }
     }
 }

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use actix::Addr;
 use bytes::Bytes;
-use greenroom_actors::wire::{Hello, Request, parts};
+use greenroom_actors::wire::{self, Hello, Request, parts};
 use greenroom_actors::{
-    CallId, Fault, Incarnation, JobId, NestedCall, NodeId, NodeLayout, ObjectNumber, Refusal, SessionId, ShardId,
-    SlotId,
+    CallId, Fault, Incarnation, JobId, NestedCall, NodeId, NodeLayout, ObjectNumber, PeerMessage, Refusal, SessionId,
+    ShardId, SlotId, hash_object,
 };
 use greenroom_rpc::{LinkError, Outbox, PushError};
 use hashbrown::HashMap;
 
-use crate::place::Place;
+use crate::place::{Installed, Place};
 use crate::shard::{LinkClosed, LinkOpen, PeerFrames, Shard};
 
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -28,6 +28,13 @@ pub(crate) struct NestedOrigin {
     pub(crate) object: ObjectNumber,
     pub(crate) job: JobId,
     pub(crate) call: NestedCall,
+}
+
+impl NestedOrigin {
+    /// The hash of the object that is called.
+    pub(crate) fn target_hash(&self) -> u64 {
+        hash_object(self.job, self.call.object_type.name, &self.call.key)
+    }
 }
 
 /// A nested call that is on its way to another shard.
@@ -49,6 +56,10 @@ pub(crate) struct Peers {
     /// Calls that will have no answer, and why.
     lost: Vec<(CallId, Fault)>,
     links: HashMap<NodeId, Link>,
+    /// The view that the shard goes by.
+    installed: Arc<Installed>,
+    /// Calls that were refused for the time being.
+    held: Vec<CallId>,
 }
 
 /// The streams to one node.
@@ -64,6 +75,7 @@ impl Peers {
     pub(crate) fn new(place: Arc<Place>, address: Addr<Shard>) -> Self {
         let session = SessionId::of_client(rand::random());
         let mut links: HashMap<NodeId, Link> = HashMap::new();
+        let installed = place.newest();
         let layout = Some(Arc::new(place.layout.clone()));
         links.insert(place.layout.node, Link { layout, ..Link::default() });
         Self {
@@ -75,6 +87,8 @@ impl Peers {
             deadlines: BTreeSet::new(),
             lost: Vec::new(),
             links,
+            installed,
+            held: Vec::new(),
         }
     }
 
@@ -126,15 +140,93 @@ impl Peers {
         self.push(call);
     }
 
+    /// Sends a call that was refused for the time being, a little later.
+    pub(crate) fn send_later(&mut self, origin: NestedOrigin, target: SlotId) {
+        let call = origin.call.call;
+        self.deadlines.insert((origin.call.deadline_ms, call));
+        self.outgoing.insert(call, Outgoing { origin, target, sent_to: None });
+        self.held.push(call);
+    }
+
+    /// A call that is out was refused for the time being.
+    pub(crate) fn hold(&mut self, call: CallId) {
+        self.held.push(call);
+    }
+
+    /// Sends the calls that were refused for the time being.
+    pub(crate) fn push_held(&mut self) {
+        for call in std::mem::take(&mut self.held) {
+            self.push(call);
+        }
+    }
+
+    /// Whether an answer only says that the object is served elsewhere, or will be in a moment.
+    pub(crate) fn asks_again(&self, result: &Result<Bytes, Fault>) -> bool {
+        let may = matches!(
+            result,
+            Err(Fault::Moved | Fault::Refused(Refusal::WrongPlace | Refusal::Stopping | Refusal::Unavailable(_)))
+        );
+        // Fixed members do not change, so neither would the answer.
+        may && self.place.proposals.is_some()
+    }
+
+    /// The view has changed: calls go to where their objects are now.
+    pub(crate) fn reroute(&mut self, installed: Arc<Installed>) {
+        let table = &self.installed.table;
+        let moved = |target: SlotId| {
+            table.place(target).map(|place| place.primary) != installed.table.place(target).map(|place| place.primary)
+        };
+        let mut calls: Vec<CallId> =
+            self.outgoing.iter().filter(|(_, outgoing)| moved(outgoing.target)).map(|(&call, _)| call).collect();
+        calls.sort_unstable();
+        self.links.retain(|node, link| installed.table.member(*node).is_some() || !link.opening.is_empty());
+        self.installed = installed;
+        for call in calls {
+            self.push(call);
+        }
+    }
+
+    /// Says something to another copy, if there is a stream; if not, one is opened, and what was not said will be said again.
+    pub(crate) fn tell(&mut self, node: NodeId, message: &PeerMessage) {
+        if self.installed.table.member(node).is_none() {
+            return;
+        }
+        let me = self.place.layout.node;
+        let link = self.links.entry(node).or_default();
+        let shard = link.layout.as_ref().map(|layout| layout.shard_of(message.slot));
+        if let Some(outbox) = shard.and_then(|shard| link.outboxes.get(&shard))
+            && outbox.push(|out| wire::encode_peer(me, message, out)).is_ok()
+        {
+            return;
+        }
+        self.open(node, shard);
+    }
+
+    fn open(&mut self, node: NodeId, shard: Option<ShardId>) {
+        let link = self.links.entry(node).or_default();
+        if link.opening.insert(shard) {
+            let hello = Hello {
+                cluster: self.installed.table.cluster,
+                node,
+                session: self.session,
+                shard: shard.unwrap_or_default(),
+                ..Hello::default()
+            };
+            let at = self.installed.table.member(node).map(|member| member.address.clone()).unwrap_or_default();
+            let dial = Dial { hello, shard, layout: link.layout.clone(), at };
+            actix_rt::spawn(dial.run(self.address.clone()));
+        }
+    }
+
     fn push(&mut self, call: CallId) {
         let Some(outgoing) = self.outgoing.get_mut(&call) else { return };
-        let Some(at) = self.place.table.place(outgoing.target) else { return };
+        let Some(at) = self.installed.table.place(outgoing.target) else { return };
         let node = at.primary;
         let link = self.links.entry(node).or_default();
         let shard = link.layout.as_ref().map(|layout| layout.shard_of(outgoing.target));
         if let Some(outbox) = shard.and_then(|shard| link.outboxes.get(&shard)) {
             let incarnation = link.layout.as_ref().map(|layout| layout.incarnation);
-            if outgoing.sent_to.is_some() && outgoing.sent_to != incarnation {
+            if self.place.proposals.is_none() && outgoing.sent_to.is_some() && outgoing.sent_to != incarnation {
                 // The process that has it, or had it, is gone; another one must not run it a second time.
                 let why = "the node that served the object is gone".to_owned();
                 return self.lost.push((call, Fault::Unknown { why }));
@@ -152,17 +244,7 @@ impl Peers {
                 Err(PushError::Closed | PushError::Full) => {}
             }
         }
-        if link.opening.insert(shard) {
-            let hello = Hello {
-                cluster: self.place.table.cluster,
-                node,
-                session: self.session,
-                shard: shard.unwrap_or_default(),
-                ..Hello::default()
-            };
-            let dial = Dial { hello, shard, layout: link.layout.clone(), place: Arc::clone(&self.place) };
-            actix_rt::spawn(dial.run(self.address.clone()));
-        }
+        self.open(node, shard);
     }
 
     /// A stream, or at first only the layout of a node, is there.
@@ -195,7 +277,7 @@ impl Peers {
         calls.sort_unstable();
         calls.retain(|call| {
             let target = self.outgoing.get(call).map(|outgoing| outgoing.target);
-            target.and_then(|target| self.place.table.place(target)).is_some_and(|at| at.primary == node)
+            target.and_then(|target| self.installed.table.place(target)).is_some_and(|at| at.primary == node)
         });
         for call in calls {
             self.push(call);
@@ -232,7 +314,8 @@ struct Dial {
     hello: Hello,
     shard: Option<ShardId>,
     layout: Option<Arc<NodeLayout>>,
-    place: Arc<Place>,
+    /// Where the node answers control calls.
+    at: String,
 }
 
 /// How a dial ended.
@@ -260,8 +343,7 @@ impl Dial {
     async fn try_run(&self, address: &Addr<Shard>) -> Result<Dialled, LinkError> {
         let node = self.hello.node;
         let (Some(layout), Some(shard)) = (&self.layout, self.shard) else {
-            let at = self.place.table.member(node).map(|member| member.address.clone()).unwrap_or_default();
-            let (_, layout) = greenroom_rpc::describe(&at, DIAL_TIMEOUT).await?;
+            let (_, layout) = greenroom_rpc::describe(&self.at, DIAL_TIMEOUT).await?;
             return Ok(Dialled::Layout(LinkOpen { node, asked: None, layout: Arc::new(layout), stream: None }));
         };
         let Some(at) = layout.shards.get(usize::from(shard.0)) else { return Ok(Dialled::Ended) };

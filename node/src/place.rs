@@ -1,10 +1,15 @@
 //! What all shards of a node know.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
-use greenroom_actors::{Incarnation, JobId, NodeLayout, ObjectType, Refusal, Registry, SlotTable};
+use greenroom_actors::{
+    Incarnation, JobId, NodeId, NodeLayout, ObjectType, Placement, Refusal, Registry, SlotId, SlotTable, View,
+    ViewCommand,
+};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::options::NodeOptions;
 
@@ -13,14 +18,57 @@ use crate::options::NodeOptions;
 pub(crate) struct Place {
     pub(crate) options: NodeOptions,
     pub(crate) registry: Registry,
+    pub(crate) layout: NodeLayout,
+    /// Where the node answers control calls, as `host:port`.
+    pub(crate) address: String,
+    pub(crate) job_names: JobNames,
+    /// The newest view that has come. A shard goes by the one that it has installed.
+    pub(crate) newest: ArcSwap<Installed>,
+    /// Where changes of the view are asked for; nowhere in a cluster of fixed members.
+    pub(crate) proposals: Option<UnboundedSender<ViewCommand>>,
+}
+
+/// A view, with what follows from it.
+#[derive(Debug)]
+pub(crate) struct Installed {
+    pub(crate) view: Arc<View>,
     pub(crate) table: SlotTable,
     /// The table, encoded once.
     pub(crate) table_bytes: Bytes,
-    pub(crate) layout: NodeLayout,
-    pub(crate) job_names: JobNames,
+    /// Which nodes should hold each slot, the primary first.
+    pub(crate) targets: Vec<Vec<NodeId>>,
+}
+
+impl Installed {
+    /// What follows from `view`.
+    pub(crate) fn new(view: Arc<View>) -> Arc<Self> {
+        let table = view.table();
+        let table_bytes = postcard::to_allocvec(&table).map(Bytes::from).unwrap_or_default();
+        let targets = view.targets();
+        Arc::new(Self { view, table, table_bytes, targets })
+    }
+}
+
+impl Installed {
+    /// To which node the primary of a slot should hand over, if to any: the one that the ring wants, once it has a copy.
+    pub(crate) fn wanted_primary(&self, slot: SlotId, placement: &Placement) -> Option<NodeId> {
+        let &wanted = self.targets.get(usize::from(slot.0))?.first()?;
+        let may =
+            placement.primary != Some(wanted) && placement.in_sync.contains(&wanted) && placement.joining.is_none();
+        may.then_some(wanted)
+    }
 }
 
 impl Place {
+    pub(crate) fn newest(&self) -> Arc<Installed> {
+        self.newest.load_full()
+    }
+
+    /// Whether this node may answer what only a primary without a rival may.
+    pub(crate) fn is_leased(&self) -> bool {
+        true
+    }
+
     pub(crate) fn incarnation(&self) -> Incarnation {
         self.layout.incarnation
     }

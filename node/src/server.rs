@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, Arbiter, System};
 use axum::serve::ListenerExt as _;
-use greenroom_actors::{DuplicateType, Incarnation, NodeId, NodeLayout, Registry, ShardId, SlotTable};
+use greenroom_actors::{DuplicateType, Incarnation, NodeId, NodeLayout, Registry, ShardId, SlotTable, View};
 use greenroom_rpc::proto::shard_server::ShardServer;
 use greenroom_rpc::{MESSAGE_BYTES_MAX, WINDOW_BYTES};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -18,7 +18,7 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::control::{ControlService, routes};
 use crate::options::NodeOptions;
-use crate::place::{JobNames, Place};
+use crate::place::{Installed, JobNames, Place};
 use crate::shard::{CloseStreams, Drain, Shard};
 use crate::stream::StreamServer;
 
@@ -83,8 +83,7 @@ impl Node {
 
     /// Where the node answers control calls: what a client is given, as `host:port`.
     pub fn address(&self) -> &str {
-        let me = self.place.layout.node;
-        self.place.table.member(me).map_or("", |member| &member.address)
+        &self.place.address
     }
 
     /// How the node is divided.
@@ -93,8 +92,8 @@ impl Node {
     }
 
     /// The slot table.
-    pub fn table(&self) -> &SlotTable {
-        &self.place.table
+    pub fn table(&self) -> SlotTable {
+        self.place.newest().table.clone()
     }
 
     /// Stops the node: new calls are refused, calls under way are answered, for at most the drain time; then streams end.
@@ -165,11 +164,18 @@ fn prepare(options: NodeOptions, registry: Registry) -> Result<(Listeners, Arc<P
     let table = SlotTable::fixed(&options.cluster_name, &members, options.slots);
     let me = table.members.iter().find(|member| member.name == options.name);
     layout.node = me.ok_or_else(|| NodeError::NotAMember(options.name.clone()))?.node;
-    let table_bytes = postcard::to_allocvec(&table).map_err(|error| NodeError::Settings(error.to_string()))?.into();
-    Ok((
-        Listeners { control, shards },
-        Arc::new(Place { options, registry, table, table_bytes, layout, job_names: JobNames::default() }),
-    ))
+    let address = table.member(layout.node).map(|member| member.address.clone()).unwrap_or_default();
+    let newest = Installed::new(Arc::new(View::fixed(&table, layout.incarnation)));
+    let place = Place {
+        options,
+        registry,
+        layout,
+        address,
+        job_names: JobNames::default(),
+        newest: newest.into(),
+        proposals: None,
+    };
+    Ok((Listeners { control, shards }, Arc::new(place)))
 }
 
 fn incarnation() -> Incarnation {

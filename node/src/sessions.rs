@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use greenroom_actors::wire::{Hello, Reply};
+use greenroom_actors::wire::{self, Hello, Reply};
 use greenroom_actors::{Answer, CallId, Fault, JobId, LogIndex, Owner, OwnerNote, SessionId, TableVersion};
 use greenroom_rpc::{Outbox, PushError};
 use hashbrown::HashMap;
@@ -155,6 +155,28 @@ impl Sessions {
         }
         if let Err(error) = sent {
             tracing::debug!(%call, %error, "a reply was not sent; the client will ask again");
+        }
+    }
+
+    /// These sessions have calls or grants in a slot that this shard begins to serve: they have the grace period to come.
+    pub(crate) fn expect(&mut self, sessions: &[SessionId], now_ms: u64) {
+        for &session in sessions {
+            self.sessions.entry(session).or_insert_with(|| SessionState {
+                route: None,
+                own: true,
+                closed_at_ms: Some(now_ms),
+                owned_job: None,
+                process: Arc::from(""),
+            });
+        }
+    }
+
+    /// Sends every client the table, if the one that it was sent is older.
+    pub(crate) fn tell_table(&mut self, version: TableVersion, table: &[u8]) {
+        for stream in self.streams.values_mut().filter(|stream| stream.table < version) {
+            stream.table = version;
+            // A stream that is closing will be told again on the next one.
+            let _ = stream.outbox.push(|out| wire::encode_table(table, out));
         }
     }
 

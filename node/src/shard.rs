@@ -15,7 +15,7 @@ use greenroom_rpc::proto::ShardStatus;
 use crate::core::{Core, ObjectAt};
 use crate::inspection::{Described, Selection, Stretch, Subject};
 use crate::peers::nested_result;
-use crate::place::Place;
+use crate::place::{Installed, Place};
 use crate::sessions::StreamId;
 
 /// How often deadlines are looked at: parked calls end at most this much late.
@@ -118,7 +118,13 @@ impl Handler<LinkOpen> for Shard {
     type Result = ();
 
     fn handle(&mut self, open: LinkOpen, _: &mut Context<Self>) {
-        self.with_core(|core| core.peers.opened(open));
+        let opened = open.stream.is_some().then_some(open.node);
+        self.with_core(|core| {
+            core.peers.opened(open);
+            if let Some(node) = opened {
+                core.handle_reconnected(node);
+            }
+        });
     }
 }
 
@@ -155,6 +161,19 @@ impl Handler<PeerFrames> for Shard {
                 self.with_core(|core| core.handle_nested_reply(call, nested_result(reply.result)));
             }
         }
+    }
+}
+
+/// The view is another one now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct InstallView(pub(crate) Arc<Installed>);
+
+impl Handler<InstallView> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, install: InstallView, _: &mut Context<Self>) {
+        self.with_core(|core| core.install(install.0));
     }
 }
 

@@ -12,8 +12,8 @@ impl Core {
         for EndedSession { session, job } in ended {
             // The job goes on with a later session of its owner; the default one never ends.
             let job = job.filter(|&job| job != JobId::DEFAULT && !self.sessions.owns(job));
-            for number in 0..self.slots.len() {
-                let Some(slot) = self.slots[number].as_mut() else { continue };
+            for number in 0..self.host.slots().len() {
+                let Some(slot) = self.host.slots_mut()[number].as_mut() else { continue };
                 let id = slot.id();
                 slot.handle_owner_gone(Owner::Session(session), now, &mut effects);
                 if let Some(job) = job {
@@ -28,16 +28,13 @@ impl Core {
     /// Deadlines of parked and nested calls.
     pub(crate) fn handle_tick(&mut self) {
         let now = self.now();
+        let mut due = Vec::new();
+        let steady_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let installed = std::sync::Arc::clone(&self.installed);
+        self.host.tick(now, steady_ms, |slot, placement| installed.wanted_primary(slot, placement), &mut due);
+        self.perform_all(due, now);
         let mut effects = std::mem::take(&mut self.effects);
-        for number in 0..self.slots.len() {
-            if let Some(slot) = self.slots[number].as_mut()
-                && slot.next_deadline_ms().is_some_and(|deadline_ms| deadline_ms <= now.ms)
-            {
-                let id = slot.id();
-                slot.handle_tick(now, &mut effects);
-                self.perform(id, &mut effects, now);
-            }
-        }
+        self.peers.push_held();
         for (origin, fault) in self.peers.expired(now.ms) {
             let slot = self.finish_nested(&origin, Err(fault), &mut effects, now);
             self.perform(slot, &mut effects, now);
@@ -53,10 +50,10 @@ impl Core {
         self.handle_ended(ended, now);
         self.deliver(now.ms);
         self.retire_actors(now.ms);
-        for slot in self.slots.iter_mut().flatten() {
-            slot.trim(now);
+        for slot in self.host.slots_mut().iter_mut().flatten() {
+            slot.trim();
         }
-        self.meter.publish(&self.slots, self.seats.len(), &self.sessions);
+        self.meter.publish(self.host.slots(), self.seats.len(), &self.sessions);
     }
 
     fn retire_actors(&mut self, now_ms: u64) {
@@ -67,7 +64,7 @@ impl Core {
             used.sort_unstable();
             keep_since = keep_since.max(used[self.seats.len() - self.place.options.actors_max]);
         }
-        let slots = &mut self.slots;
+        let slots = self.host.slots_mut();
         self.seats.retain(|&(slot, object), seat| {
             let Some(slot) = slots[usize::from(slot.0)].as_mut() else { return false };
             // Dropping the last address stops the actor; nothing is in its mailbox.

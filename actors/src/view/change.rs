@@ -67,7 +67,9 @@ pub enum Changed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum JoinRefusal {
     /// Another process has that name.
-    #[error("a node named `{name}` is a member already, at {address}; it is removed if it is gone, and may be tried again")]
+    #[error(
+        "a node named `{name}` is a member already, at {address}; it is removed if it is gone, and may be tried again"
+    )]
     NameTaken {
         /// The name.
         name: String,
@@ -103,9 +105,9 @@ impl View {
                 was
             }),
             ViewCommand::HandOver(slots) => self.each(slots.iter().copied(), hand_over),
-            ViewCommand::DropCopies(slots) => self.each(slots.iter().copied(), |at, node| {
-                at.primary != Some(node) && take_out(at, node)
-            }),
+            ViewCommand::DropCopies(slots) => {
+                self.each(slots.iter().copied(), |at, node| at.primary != Some(node) && take_out(at, node))
+            }
             ViewCommand::AcceptLoss => self.accept_loss(),
         };
         if changed {
