@@ -306,13 +306,20 @@ impl ReplyTable {
 #[derive(Debug, Default)]
 pub struct LanePool {
     free: Vec<(Lane, Sequence)>,
+    used: bool,
 }
 
 impl LanePool {
     /// Takes a free lane with its next number, or a new one from `new_lane`.
     pub fn take(&mut self, new_lane: impl FnOnce() -> Lane) -> (Lane, Sequence) {
+        self.used = true;
         let (lane, last) = self.free.pop().unwrap_or_else(|| (new_lane(), Sequence(0)));
         (lane, Sequence(last.0 + 1))
+    }
+
+    /// Whether a lane was ever taken.
+    pub fn is_used(&self) -> bool {
+        self.used
     }
 
     /// Gives a lane back, once its call has been answered.

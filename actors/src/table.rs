@@ -51,6 +51,8 @@ pub struct SlotTable {
     pub members: Vec<Member>,
     /// The slots, by number.
     pub slots: Vec<SlotPlace>,
+    /// Whether it never changes: then a node that is started anew is the only one that had what it had.
+    pub fixed: bool,
 }
 
 impl SlotTable {
@@ -75,7 +77,7 @@ impl SlotTable {
             .collect();
         let identity = (cluster_name, &members, n_slots);
         let identity = postcard::to_allocvec(&identity).expect("a member list can be encoded");
-        Self { cluster: ClusterId(xxh3_64(&identity).max(1)), version: TableVersion(1), members, slots }
+        Self { cluster: ClusterId(xxh3_64(&identity).max(1)), version: TableVersion(1), members, slots, fixed: true }
     }
 
     /// The slot of an object, from its hash.

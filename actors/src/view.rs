@@ -144,6 +144,12 @@ impl View {
             version: self.version,
             members: self.members.values().map(member).collect(),
             slots: self.slots.iter().map(place).collect(),
+            fixed: self.is_fixed(),
         }
+    }
+
+    /// Whether the view never changes.
+    pub fn is_fixed(&self) -> bool {
+        self.members.values().all(|member| member.identity == Identity(0))
     }
 }

@@ -99,6 +99,8 @@ struct Call {
     in_doubt: bool,
     /// The connection on which it was sent last, until its outcome is known.
     out: Option<Arc<Connection>>,
+    /// The generation of the slot's data at the first try.
+    generation: Option<u32>,
 }
 
 /// What to do after a try.
@@ -132,6 +134,7 @@ impl Call {
             sent: false,
             in_doubt: false,
             out: None,
+            generation: None,
             shared,
             outgoing,
             effort,
@@ -199,6 +202,7 @@ impl Call {
         let more = time_for_word(self.outgoing.timeout, self.outgoing.parks);
         let expires = self.deadline.and_then(|deadline| deadline.checked_add(more));
         let event = route.connection.send(&self.shared, self.request(route), expires)?;
+        self.generation.get_or_insert(route.generation);
         self.sent = true;
         self.out = Some(Arc::clone(&route.connection));
         Ok(event)
@@ -220,10 +224,13 @@ impl Call {
             Some(route) => route,
             None => match self.within(self.shared.directory.ensure_route(self.slot)).await {
                 Some(Ok(route)) => route,
-                Some(Err(why)) => return Next::Again(why),
+                Some(Err(why)) => return self.look_around(why).await,
                 None => return Next::Again("the node does not answer".to_owned()),
             },
         };
+        if self.in_doubt && self.generation.is_some_and(|generation| generation != route.generation) {
+            return Next::Lost(self.unknown("all nodes that had the object are gone".to_owned()));
+        }
         let moved = self.out.as_ref().is_some_and(|out| {
             out.target().node == route.connection.target().node
                 && out.target().incarnation != route.connection.target().incarnation
@@ -239,13 +246,16 @@ impl Call {
             }
             Err(NotSent::Opening(told)) => match self.within(told).await {
                 Some(Ok(Ok(()))) => Next::AgainAtOnce,
-                Some(Ok(Err(why))) => Next::Again(why),
+                Some(Ok(Err(why))) => self.look_around(why).await,
                 Some(Err(_)) => Next::Again("the client is shutting down".to_owned()),
                 None => Next::Again(format!("{} does not answer", route.connection.target().address)),
             },
             Err(NotSent::Gone(why)) => {
                 self.forget(&route.connection);
-                if self.in_doubt { Next::Lost(self.unknown(why)) } else { Next::Again(why) }
+                if self.in_doubt && self.is_fixed() {
+                    return Next::Lost(self.unknown(why));
+                }
+                self.look_around(why).await
             }
             Err(NotSent::TooLarge { bytes, bytes_max }) => {
                 let refusal = Refusal::TooLarge { bytes: bytes as u64, bytes_max: bytes_max as u64 };
@@ -268,6 +278,10 @@ impl Call {
                 return Ok(body);
             }
             Event::Answered(Err(Fault::Refused(refusal))) => self.judge_refusal(refusal),
+            Event::Answered(Err(Fault::Moved)) => {
+                self.in_doubt = !self.outgoing.read;
+                Next::Again("the object is moving to another node".to_owned())
+            }
             Event::Answered(Err(fault)) => Next::Return(Err(fault.into_error(self.outgoing.object(), self.id))),
             Event::Broken(why) if self.id.session == self.shared.session() || self.outgoing.read => {
                 self.in_doubt = !self.outgoing.read;
@@ -278,7 +292,11 @@ impl Call {
                 if let Some(connection) = &self.out {
                     self.forget(connection);
                 }
-                if self.outgoing.read { Next::Again(why) } else { Next::Lost(self.unknown(why)) }
+                if self.outgoing.read || !self.is_fixed() {
+                    self.in_doubt = !self.outgoing.read;
+                    return Err(Next::Again(why));
+                }
+                Next::Lost(self.unknown(why))
             }
             Event::Expired => {
                 // If it is still parked there, it must not be granted anything now.
@@ -286,6 +304,19 @@ impl Call {
                 Next::Lost(self.unknown("no answer before the deadline".to_owned()))
             }
         })
+    }
+
+    /// Whether the cluster's members never change, so that a process that is gone took with it what it held.
+    fn is_fixed(&self) -> bool {
+        self.shared.directory.table().is_none_or(|table| table.fixed)
+    }
+
+    /// The node that should serve the slot cannot be reached: others may know who does now.
+    async fn look_around(&self, why: String) -> Next {
+        if !self.is_fixed() {
+            let _ = self.within(self.shared.refresh()).await;
+        }
+        Next::Again(why)
     }
 
     /// What `wait` brings, if that is before the call's time is over.
@@ -364,9 +395,12 @@ impl Call {
         } else if let Some(route) = self.shared.directory.route(self.slot) {
             let flags = parts::CANCEL | parts::QUERY;
             connection.abandon(&Request { flags, epoch: route.epoch, ..self.name() });
-        } else {
+        } else if self.is_fixed() {
             // Its process is gone, and with it what only it held.
             connection.forget(self.id.lane);
+        } else {
+            let flags = parts::CANCEL | parts::QUERY;
+            self.shared.cancel_later(self.slot, &Request { flags, ..self.name() });
         }
     }
 

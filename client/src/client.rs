@@ -60,7 +60,7 @@ pub(crate) struct Shared {
     /// Calls without a waiting caller that are out.
     casts: AtomicU32,
     /// The free lanes, by slot; made when the table is known.
-    lanes: std::sync::OnceLock<Vec<Mutex<LanePool>>>,
+    pub(crate) lanes: std::sync::OnceLock<Vec<Mutex<LanePool>>>,
     /// Stops with the last clone of the client.
     #[cfg(feature = "embedded")]
     _embedded: Option<greenroom_node::Node>,
@@ -280,10 +280,6 @@ impl Shared {
         let table = self.directory.ensure_table().await?;
         self.lanes.get_or_init(|| table.slots.iter().map(|_| Mutex::default()).collect());
         Ok(table)
-    }
-
-    pub(crate) fn learn(&self, table: SlotTable) {
-        self.directory.learn(table);
     }
 
     /// A lane for a call to that slot, with the call's number.

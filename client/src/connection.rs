@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use greenroom_actors::wire::{self, Frame, Hello, HelloRefusal, Request};
-use greenroom_actors::{ClusterId, Incarnation, JobId, Lane, NodeId, SessionId, ShardId, SlotTable};
+use greenroom_actors::{ClusterId, Incarnation, JobId, Lane, NodeId, SessionId, ShardId, SlotId, SlotTable};
 use greenroom_rpc::{Inbound, LinkError, OpenLink, Outbox, PushError};
 use tokio::sync::oneshot;
 
@@ -154,6 +154,45 @@ impl Connection {
             // A stream that is closing is followed by another one, on which it is told again.
             let _ = outbox.push(|out| out.extend_from_slice(&encoded));
         }
+    }
+
+    /// Takes out what is out on slots that are served elsewhere now: callers ask there, and cancels are returned.
+    pub(crate) fn let_go(&self, moved: impl Fn(SlotId) -> bool) -> Vec<(SlotId, BytesMut)> {
+        let (waiting, cancels) = self.lock().pending.let_go(moved);
+        for tell in waiting {
+            let _ = tell.send(Event::Broken("the object has moved to another node".to_owned()));
+        }
+        cancels
+    }
+
+    /// Tells the node that a caller has gone, if there is a stream.
+    pub(crate) fn tell_cancel(&self, slot: SlotId, cancel: &BytesMut) -> bool {
+        let bytes = cancel.clone().freeze();
+        let Ok(Frame::Request(request)) = wire::decode(&bytes) else { return true };
+        let mut state = self.lock();
+        let state = &mut *state;
+        let Stream::Open { outbox, .. } = &state.stream else { return false };
+        state.pending.add_cancel(&request, slot, cancel.clone());
+        outbox.push(|out| out.extend_from_slice(cancel)).is_ok()
+    }
+
+    /// Opens the stream if there is none, and waits for it.
+    pub(crate) async fn ensure_open(self: &Arc<Self>, shared: &Arc<Shared>) -> Result<(), String> {
+        let told = {
+            let mut state = self.lock();
+            let (tell, told) = oneshot::channel();
+            match &mut state.stream {
+                Stream::Open { .. } => return Ok(()),
+                Stream::Gone(why) => return Err(why.clone()),
+                Stream::Opening(waiting) => waiting.push(tell),
+                Stream::Closed => {
+                    state.stream = Stream::Opening(vec![tell]);
+                    shared.spawn(Arc::clone(self).live(Arc::downgrade(shared)));
+                }
+            }
+            told
+        };
+        told.await.unwrap_or_else(|_| Err("the client is shutting down".to_owned()))
     }
 
     /// The caller of a read has gone, and the node need not know.
@@ -321,7 +360,7 @@ impl Connection {
                     }
                 }
                 Ok(Frame::Goodbye) => farewell = true,
-                Ok(Frame::Hello(_) | Frame::Welcome(_) | Frame::Request(_)) | Err(_) => {
+                Ok(Frame::Hello(_) | Frame::Welcome(_) | Frame::Request(_) | Frame::Peer(..)) | Err(_) => {
                     tracing::warn!(address = self.target.address, "the node sent a frame that does not belong here");
                 }
             }

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 
 use crate::connection::{Connection, Target};
 
-const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The table, and the connections to the processes that are known.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ struct Process {
 #[derive(Clone, Debug)]
 pub(crate) struct Route {
     pub(crate) epoch: Epoch,
+    pub(crate) generation: u32,
     pub(crate) connection: Arc<Connection>,
 }
 
@@ -76,6 +77,40 @@ impl Directory {
             .filter_map(|member| routes.nodes.get(&member.node))
             .flat_map(|process| process.connections.iter().map(Arc::clone))
             .collect()
+    }
+
+    /// Every connection to a process that is or was known, those of nodes that are gone among them.
+    pub(crate) fn all_connections(&self) -> Vec<Arc<Connection>> {
+        let routes = self.routes.load();
+        let Some(routes) = routes.as_ref() else { return Vec::new() };
+        let mut processes: Vec<_> = routes.nodes.iter().collect();
+        processes.sort_unstable_by_key(|(node, _)| **node);
+        processes.into_iter().flat_map(|(_, process)| process.connections.iter().map(Arc::clone)).collect()
+    }
+
+    /// Asks the other nodes whether they have a newer table, until one has.
+    pub(crate) async fn refresh(&self) {
+        let Some(known) = self.table() else { return };
+        let asking = self.asking(None);
+        let _asking = asking.lock().await;
+        if self.table().is_some_and(|table| table.version > known.version) {
+            return;
+        }
+        let mut addresses: Vec<&String> = known.members.iter().map(|member| &member.address).collect();
+        addresses.extend(self.seeds.iter().filter(|seed| known.members.iter().all(|member| member.address != **seed)));
+        let first = rand::random_range(0..addresses.len().max(1));
+        for address in addresses.iter().cycle().skip(first).take(addresses.len()) {
+            if let Ok((table, layout)) = self.describe(address).await
+                && table.cluster == known.cluster
+                && table.is_sound()
+            {
+                let newer = table.version > known.version;
+                self.install(Arc::new(table), Some(layout));
+                if newer {
+                    return;
+                }
+            }
+        }
     }
 
     /// Asks any node of the cluster for the table, unless it is known.
@@ -140,11 +175,13 @@ impl Directory {
         format!("no node of the cluster answers: {}", self.seeds.join(", "))
     }
 
-    /// Takes a newer table.
-    pub(crate) fn learn(&self, table: SlotTable) {
-        if table.is_sound() && self.table().is_none_or(|known| known.version < table.version) {
+    /// Takes a newer table; says whether it is one.
+    pub(crate) fn learn(&self, table: SlotTable) -> bool {
+        let is_newer = table.is_sound() && self.table().is_none_or(|known| known.version < table.version);
+        if is_newer {
             self.install(Arc::new(table), None);
         }
+        is_newer
     }
 
     /// A process is gone: its node has to be asked again.
@@ -185,7 +222,7 @@ impl Routes {
             let process = nodes.get(&place.primary)?;
             let shard = process.layout.shard_of(slot);
             let connection = Arc::clone(process.connections.get(usize::from(shard.0))?);
-            Some(Route { epoch: place.epoch, connection })
+            Some(Route { epoch: place.epoch, generation: place.generation, connection })
         };
         let by_slot = (0..).map(SlotId).zip(&table.slots).map(route).collect();
         Self { table, nodes, by_slot }

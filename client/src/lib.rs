@@ -79,6 +79,7 @@ mod connection;
 mod counter;
 mod directory;
 mod face;
+mod moving;
 mod pending;
 mod process;
 mod run;

@@ -129,6 +129,29 @@ impl PendingCalls {
         })
     }
 
+    /// Takes out what is out on slots that are served elsewhere now: who has to be told, and the cancels to be told there.
+    pub(crate) fn let_go(
+        &mut self,
+        moved: impl Fn(SlotId) -> bool,
+    ) -> (Vec<oneshot::Sender<Event>>, Vec<(SlotId, BytesMut)>) {
+        let mut gone: Vec<_> = self.by_lane.extract_if(|_, call| moved(call.slot)).collect();
+        gone.sort_unstable_by_key(|(lane, _)| *lane);
+        let (mut waiting, mut cancels) = (Vec::new(), Vec::new());
+        for (_, call) in gone {
+            match call.caller {
+                CallerOf::Waits(tell) => waiting.push(tell),
+                CallerOf::Gone { cancel, .. } => cancels.push((call.slot, cancel)),
+            }
+        }
+        (waiting, cancels)
+    }
+
+    /// Keeps a cancel until the node has answered it.
+    pub(crate) fn add_cancel(&mut self, request: &Request<'_>, slot: SlotId, cancel: BytesMut) {
+        let caller = CallerOf::Gone { session: request.session.unwrap_or_default(), cancel };
+        self.by_lane.insert(request.lane, Pending { slot, sequence: request.sequence, expires: None, caller });
+    }
+
     /// Nobody is left who could be told that callers have gone.
     pub(crate) fn clear(&mut self) {
         self.by_lane.clear();

@@ -1,0 +1,80 @@
+//! What a client does when slots move to other nodes: calls, cancels and the session follow them.
+
+use std::sync::{Arc, PoisonError};
+
+use bytes::BytesMut;
+use greenroom_actors::wire::Request;
+use greenroom_actors::{SlotId, SlotTable};
+
+use crate::client::Shared;
+use crate::time::BACKOFF_MAX;
+
+impl Shared {
+    /// A newer table has come: what was out on slots that have moved follows them.
+    pub(crate) fn learn(self: &Arc<Self>, table: SlotTable) {
+        if self.directory.learn(table) {
+            self.follow_moved();
+        }
+    }
+
+    /// Asks around for a newer table.
+    pub(crate) async fn refresh(self: &Arc<Self>) {
+        let version = self.directory.table().map(|table| table.version);
+        self.directory.refresh().await;
+        if self.directory.table().map(|table| table.version) != version {
+            self.follow_moved();
+        }
+    }
+
+    /// Calls and cancels that are out on slots that have moved go where the slots are, and the session is kept there.
+    fn follow_moved(self: &Arc<Self>) {
+        let Some(table) = self.directory.table() else { return };
+        for connection in self.directory.all_connections() {
+            let node = connection.target().node;
+            for (slot, cancel) in connection.let_go(|slot| table.place(slot).is_none_or(|place| place.primary != node))
+            {
+                self.cancel_encoded(slot, cancel);
+            }
+        }
+        let shared = Arc::clone(self);
+        self.spawn(async move { shared.keep_session().await });
+    }
+
+    /// Opens a stream to wherever a slot is that this client has used: what it holds there lives with its session.
+    async fn keep_session(self: &Arc<Self>) {
+        let Some(lanes) = self.lanes.get() else { return };
+        for (slot, pool) in (0..).map(SlotId).zip(lanes) {
+            if pool.lock().unwrap_or_else(PoisonError::into_inner).is_used()
+                && let Ok(route) = self.directory.ensure_route(slot).await
+            {
+                // Where it cannot be opened now, the next call tries again.
+                let _ = route.connection.ensure_open(self).await;
+            }
+        }
+    }
+
+    /// Tells whoever serves the slot that a call's caller has gone, as soon as that can be told.
+    pub(crate) fn cancel_later(self: &Arc<Self>, slot: SlotId, cancel: &Request<'_>) {
+        let mut encoded = BytesMut::new();
+        cancel.encode(&mut encoded);
+        self.cancel_encoded(slot, encoded);
+    }
+
+    fn cancel_encoded(self: &Arc<Self>, slot: SlotId, cancel: BytesMut) {
+        /// For so long it is tried: the wait ends with the session then.
+        const TRIES: u32 = 100;
+        let shared = Arc::clone(self);
+        self.spawn(async move {
+            for _ in 0..TRIES {
+                if let Ok(route) = shared.directory.ensure_route(slot).await
+                    && route.connection.ensure_open(&shared).await.is_ok()
+                    && route.connection.tell_cancel(slot, &cancel)
+                {
+                    return;
+                }
+                shared.refresh().await;
+                shared.pause(BACKOFF_MAX / 5).await;
+            }
+        });
+    }
+}
