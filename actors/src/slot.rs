@@ -9,6 +9,8 @@ mod following;
 pub(crate) mod image;
 mod leading;
 pub(crate) mod log;
+mod ordering;
+mod outcomes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,19 +18,19 @@ use bytes::Bytes;
 
 use crate::arrival::{Arrival, Limits, Now};
 use crate::caller::{SYSTEM_METHODS_FROM, system};
-use crate::entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
+use crate::entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Wanted};
 use crate::error::{Fault, Refusal};
 use crate::ids::{CallId, Epoch, JobId, Lane, LogIndex, NodeId, Owner, Sequence, SessionId, SlotId, WaiterId};
 use crate::object::Access;
 use crate::objects_table::{ObjectName, ObjectNumber, ObjectTable};
 use crate::peer::PeerMessage;
-use crate::replies::{Abandoned, Admission, Answer, Completed, ReplyTable};
+use crate::replies::{Abandoned, Admission, Answer, ReplyTable};
 use crate::turn::Stamp;
 use crate::view::ViewCommand;
 
 use following::Following;
 use leading::Leading;
-use log::{Item, Log, LogPlace, Logged, Target};
+use log::{Item, Log, LogPlace};
 
 /// Spreads the turns of one batch over the seeds (2^64 divided by the golden ratio).
 const SEED_STEP: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -348,72 +350,6 @@ impl Slot {
         self.timers.first().map(|timer| timer.0)
     }
 
-    /// An object's actor has applied entries: keep and send the replies.
-    ///
-    /// `leased` says whether this node may still answer reads, by a clock that was read after they were made.
-    pub fn handle_outcomes(&mut self, object: ObjectNumber, outcomes: Outcomes, leased: bool, out: &mut Vec<Effect>) {
-        let is_primary = matches!(self.role, Role::Primary(_));
-        self.objects.note_applied(object, outcomes.n_applied, outcomes.last_index);
-        for (call, answer) in outcomes.answers {
-            if matches!(answer.result, Err(Fault::Refused(Refusal::NotCreated))) {
-                // The caller tries again with the arguments, as the same call.
-                self.replies.withdraw(call, answer.index);
-            } else if self.is_untaken(call, &answer)
-                && let Ok(granted) = &answer.result
-                && !outcomes.taken_back.contains(&call)
-            {
-                // The cancel is behind the entries that were just applied.
-                self.note_untaken(object, call, granted.clone());
-            }
-            if is_primary {
-                let answer = if self.may_tell(&answer, leased) { answer } else { moved() };
-                out.push(Effect::Reply { call, answer });
-            }
-        }
-        if is_primary {
-            self.timers.extend(outcomes.timers.iter().map(|&(at, waiter, call)| (at, object, waiter, call)));
-            for (deadline_ms, waiter, call) in outcomes.ended_timers {
-                self.timers.remove(&(deadline_ms, object, waiter, call));
-            }
-        }
-        let Some(job) = self.objects.get(object).map(|entry| entry.job()) else { return };
-        for call in outcomes.nested {
-            self.nested.insert((object, call.call.lane), call.clone());
-            if is_primary {
-                out.push(Effect::Nested { object, job, call });
-            }
-        }
-    }
-
-    /// Keeps an answer; says whether its caller had given up, and its cancel is to come.
-    fn is_untaken(&mut self, call: CallId, answer: &Answer) -> bool {
-        match self.replies.complete(call, answer) {
-            Completed::GivenUp => true,
-            // The image's table may know of a cancel that the object has yet to see.
-            Completed::Known => self.is_in_image(answer.index),
-            Completed::Kept => false,
-        }
-    }
-
-    /// Whether an answer is true whoever else may think that they serve: one that was committed with the others is, a read is
-    /// only under a lease, and so is what this copy did alone.
-    fn may_tell(&self, answer: &Answer, leased: bool) -> bool {
-        let is_read = !answer.applied && answer.index == LogIndex(0) && answer.result.is_ok();
-        match is_read {
-            true => leased && self.check_serving().is_ok(),
-            false => leased || !self.is_alone(),
-        }
-    }
-
-    /// Keeps the answer of a call for its cancel, if the object wants to know that nobody has taken it.
-    fn note_untaken(&self, object: ObjectNumber, call: CallId, granted: Bytes) {
-        if self.takes_back(object)
-            && let Some(entry) = self.objects.get(object)
-        {
-            entry.instance().borrow_mut().note_untaken(call, granted);
-        }
-    }
-
     /// A read of an object that is not there makes it, and is then a write: creation is always replicated.
     fn is_write(&self, arrival: &Arrival<'_>) -> bool {
         if arrival.method >= SYSTEM_METHODS_FROM {
@@ -435,112 +371,6 @@ impl Slot {
             return Err(Refusal::Overloaded { what: "the object's waiting room".to_owned(), count });
         }
         Ok(())
-    }
-
-    /// Orders what happens to an object.
-    fn order(&mut self, object: ObjectNumber, kind: EntryKind, now: Now, out: &mut Vec<Effect>) {
-        self.objects.note_queued(object);
-        self.append(Item::Object(Target::Number(object), kind), now, out);
-    }
-
-    /// Appends to the log. Time never goes back in a slot.
-    fn append(&mut self, item: Item, now: Now, out: &mut Vec<Effect>) {
-        self.now_ms = self.now_ms.max(now.ms);
-        let index = LogIndex(self.log.last().index.0 + 1);
-        let seed = now.seed ^ index.0.wrapping_mul(SEED_STEP);
-        let logged = Logged { stamp: Stamp { index, now_ms: self.now_ms, seed }, epoch: self.epoch, item };
-        self.note_ordered(&logged);
-        self.log.push(logged);
-        self.advance(out);
-    }
-
-    /// What the reply table and the table of owners learn from an entry: at the primary when it orders it, so that a retry
-    /// is known and an owner may end in between; at a backup when it is committed, since until then it may be taken back.
-    fn note_ordered(&mut self, logged: &Logged) {
-        let index = logged.stamp.index;
-        match &logged.item {
-            Item::Object(Target::Number(object), kind) => self.note_kind(*object, kind, index),
-            Item::Object(Target::Name(_), _) => {}
-            Item::Kill { call, expires_ms, .. } => self.replies.accept(*call, 0, LogIndex(0), *expires_ms),
-            Item::EndSession(_) => {}
-        }
-    }
-
-    fn note_kind(&mut self, object: ObjectNumber, kind: &EntryKind, index: LogIndex) {
-        match kind {
-            EntryKind::Call(entry) if entry.call != CallId::default() => {
-                let object_type = self.objects.get(object).map(|entry| entry.object_type());
-                let holds = |number| {
-                    let method = object_type?.methods.get(usize::from(number))?;
-                    Some(method.parks || object_type?.hooks.owner_gone.is_some())
-                };
-                // Objects do not end as sessions do.
-                if !entry.call.session.is_object() && holds(entry.method).unwrap_or(false) {
-                    self.owners.entry(entry.owner).or_default().insert(object);
-                }
-                self.replies.accept(entry.call, entry.method, index, entry.deadline_ms.unwrap_or(0));
-            }
-            EntryKind::Cancel { call, why: GiveUp::Cancelled, .. } | EntryKind::TakeBack { call, .. } => {
-                // At the primary, it has given up already.
-                if let Abandoned::Answered { body: Some(granted), .. } = self.replies.give_up(*call)
-                    && matches!(kind, EntryKind::Cancel { .. })
-                {
-                    self.note_untaken(object, *call, granted);
-                }
-            }
-            EntryKind::Then { lane, .. } => {
-                self.nested.remove(&(object, *lane));
-            }
-            EntryKind::OwnerGone(owner) => {
-                if let Some(objects) = self.owners.get_mut(owner) {
-                    objects.remove(&object);
-                    if objects.is_empty() {
-                        self.owners.remove(owner);
-                    }
-                }
-            }
-            EntryKind::Call(_) | EntryKind::Read(_) | EntryKind::Cancel { .. } => {}
-        }
-    }
-
-    /// Hands out what has been committed.
-    fn hand_out(&mut self, out: &mut Vec<Effect>) {
-        let keep_after = self.keep_after();
-        while let Some(mut logged) = self.log.hand_out(self.committed, keep_after) {
-            if matches!(self.role, Role::Backup(_)) {
-                self.now_ms = self.now_ms.max(logged.stamp.now_ms);
-                self.resolve(&mut logged);
-                if !self.is_in_image(logged.stamp.index) {
-                    self.note_ordered(&logged);
-                }
-            }
-            let Logged { stamp, item, .. } = logged;
-            match item {
-                Item::Object(Target::Number(object), kind) => {
-                    out.push(Effect::Apply { object, entry: Entry { stamp, kind } });
-                }
-                Item::Object(Target::Name(_), _) => {}
-                Item::Kill { call, fault, .. } => {
-                    let answer = Answer { applied: false, index: LogIndex(0), result: Err(fault) };
-                    self.replies.complete(call, &answer);
-                    if matches!(self.role, Role::Primary(_)) {
-                        out.push(Effect::Reply { call, answer });
-                    }
-                }
-                Item::EndSession(session) => self.replies.end(session, stamp.now_ms),
-            }
-        }
-    }
-
-    /// Finds the object that an entry names, or adds it: the entry will be applied.
-    fn resolve(&mut self, logged: &mut Logged) {
-        if let Item::Object(target, _) = &mut logged.item
-            && let Target::Name(name) = target
-        {
-            let object = self.objects.find_or_add(name.name());
-            self.objects.note_queued(object);
-            *target = Target::Number(object);
-        }
     }
 
     /// A read is not logged. It follows what has been committed, and sees nothing else.

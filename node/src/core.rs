@@ -10,9 +10,9 @@ use actix::{Actor, Addr};
 use bytes::Bytes;
 use greenroom_actors::wire::{self, Frame, HelloRefusal, Request, Welcome, parts};
 use greenroom_actors::{
-    Answer, Arrival, CallId, ClusterId, Construction, Effect, Fault, Host, Incarnation, InstanceImage, LogIndex,
-    NodeId, Now, ObjectName, ObjectNumber, ObjectType, Outcomes, Owner, Patience, PeerMessage, Refusal, SessionId,
-    ShardId, Share, SharedInstance, Slot, SlotId, SlotPlace, Wanted, check_key, hash_object, system,
+    Answer, Arrival, CallId, ClusterId, Construction, Effect, Fault, Host, Incarnation, LogIndex, Now, ObjectName,
+    ObjectNumber, ObjectType, Outcomes, Owner, Patience, Refusal, SessionId, ShardId, Share, Slot, SlotId, SlotPlace,
+    Wanted, check_key, hash_object, system,
 };
 use greenroom_rpc::proto::ShardStatus;
 use hashbrown::HashMap;
@@ -43,7 +43,7 @@ pub(crate) struct Core {
     /// The view that the shard goes by.
     pub(crate) installed: Arc<Installed>,
     /// Slots that may have something to ship.
-    unshipped: Vec<SlotId>,
+    pub(crate) unshipped: Vec<SlotId>,
     pub(crate) sessions: Sessions,
     pub(crate) peers: Peers,
     pub(crate) meter: ShardMeter,
@@ -54,7 +54,7 @@ pub(crate) struct Core {
     due_index: HashMap<ObjectAt, usize>,
     pub(crate) effects: Vec<Effect>,
     /// The time of the batch at hand, which also holds for what it sets off.
-    last_now: Now,
+    pub(crate) last_now: Now,
     random: SmallRng,
     /// From when patience with other copies is counted.
     pub(crate) started: Instant,
@@ -90,55 +90,6 @@ impl Core {
         });
         core.borrow_mut().install(installed);
         core
-    }
-
-    /// Takes a newer view: copies begin, order, follow or go, and clients are told where the slots are now.
-    pub(crate) fn install(&mut self, installed: Arc<Installed>) {
-        let now = self.now();
-        let mut placed = Vec::new();
-        self.host.install(Arc::clone(&installed.view), now, &mut placed);
-        let is_newer = self.installed.table.version < installed.table.version;
-        self.installed = Arc::clone(&installed);
-        self.peers.reroute(installed);
-        self.perform_all(placed, now);
-        if is_newer {
-            self.sessions.tell_table(self.installed.table.version, &self.installed.table_bytes);
-        }
-        self.deliver(now.ms);
-    }
-
-    /// Carries out what several slots ask for.
-    pub(crate) fn perform_all(&mut self, effects: Vec<(SlotId, Effect)>, now: Now) {
-        let mut of_one = std::mem::take(&mut self.effects);
-        let mut effects = effects.into_iter().peekable();
-        while let Some((slot, effect)) = effects.next() {
-            of_one.push(effect);
-            if effects.peek().is_none_or(|next| next.0 != slot) {
-                self.perform(slot, &mut of_one, now);
-            }
-        }
-        self.effects = of_one;
-    }
-
-    /// A copy on another node says something.
-    pub(crate) fn handle_peer(&mut self, from: NodeId, message: PeerMessage, now: Now) {
-        let slot = message.slot;
-        let mut effects = std::mem::take(&mut self.effects);
-        let place = Arc::clone(&self.place);
-        if let Err(error) = self.host.handle_peer(from, message, &place.registry, &mut effects) {
-            tracing::error!(node = from.0, slot = slot.0, %error, "what another node ships cannot be taken");
-        }
-        self.perform(slot, &mut effects, now);
-        self.effects = effects;
-    }
-
-    /// A stream to another node is there, or there again.
-    pub(crate) fn handle_reconnected(&mut self, node: NodeId) {
-        let now = self.now();
-        let mut effects = Vec::new();
-        self.host.handle_reconnected(node, &mut effects);
-        self.perform_all(effects, now);
-        self.deliver(now.ms);
     }
 
     /// Reads the clock and draws random bits: once for each batch.
@@ -410,31 +361,11 @@ impl Core {
         }
     }
 
-    /// Sends other nodes what the batch at hand has ordered.
-    fn ship(&mut self) {
-        while let Some(slot) = self.unshipped.pop() {
-            let mut effects = std::mem::take(&mut self.effects);
-            self.host.ship(slot, &mut effects);
-            for effect in effects.drain(..) {
-                if let Effect::Send { to, message } = effect {
-                    self.peers.tell(to, &message);
-                }
-            }
-            self.effects = effects;
-        }
-    }
-
     fn seat(&self, (slot, object): ObjectAt) -> Option<Addr<ObjectActor>> {
         let core = self.this.upgrade()?;
         let entry = self.host.slot(slot)?.objects().get(object)?;
         let instance = Rc::clone(entry.instance());
         Some(ObjectActor { slot, object, instance, core }.start())
-    }
-
-    /// Whether that is the object's core.
-    pub(crate) fn has(&self, slot: SlotId, object: ObjectNumber, instance: &SharedInstance) -> bool {
-        let entry = self.host.slot(slot).and_then(|slot| slot.objects().get(object));
-        entry.is_some_and(|entry| Rc::ptr_eq(entry.instance(), instance))
     }
 
     /// An object's actor has applied entries.
@@ -451,18 +382,6 @@ impl Core {
         if !self.due.is_empty() {
             self.deliver(now.ms);
         }
-    }
-
-    /// The image of an object is there.
-    pub(crate) fn handle_image(&mut self, slot: SlotId, object: ObjectNumber, image: Option<InstanceImage>) {
-        let now = self.last_now;
-        let mut effects = std::mem::take(&mut self.effects);
-        if let Some(at) = self.host.slot_mut(slot) {
-            at.handle_image(object, image, &mut effects);
-        }
-        self.perform(slot, &mut effects, now);
-        self.effects = effects;
-        self.deliver(now.ms);
     }
 
     /// Whether nothing is under way but parked calls.

@@ -3,6 +3,7 @@
 //! What happens to an object is decided in `greenroom-actors`; this crate carries it out.
 
 mod control;
+mod copies;
 mod core;
 mod inspection;
 mod metering;

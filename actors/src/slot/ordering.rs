@@ -1,0 +1,118 @@
+//! How an entry gets into a slot's log, and out of it once it is committed.
+
+use super::log::{Item, Logged, Target};
+use super::{Effect, Role, SEED_STEP, Slot};
+use crate::arrival::Now;
+use crate::entry::{Entry, EntryKind, GiveUp};
+use crate::ids::{CallId, LogIndex};
+use crate::objects_table::ObjectNumber;
+use crate::replies::{Abandoned, Answer};
+use crate::turn::Stamp;
+
+impl Slot {
+    /// Orders what happens to an object.
+    pub(super) fn order(&mut self, object: ObjectNumber, kind: EntryKind, now: Now, out: &mut Vec<Effect>) {
+        self.objects.note_queued(object);
+        self.append(Item::Object(Target::Number(object), kind), now, out);
+    }
+
+    /// Appends to the log. Time never goes back in a slot.
+    pub(super) fn append(&mut self, item: Item, now: Now, out: &mut Vec<Effect>) {
+        self.now_ms = self.now_ms.max(now.ms);
+        let index = LogIndex(self.log.last().index.0 + 1);
+        let seed = now.seed ^ index.0.wrapping_mul(SEED_STEP);
+        let logged = Logged { stamp: Stamp { index, now_ms: self.now_ms, seed }, epoch: self.epoch, item };
+        self.note_ordered(&logged);
+        self.log.push(logged);
+        self.advance(out);
+    }
+
+    /// What the reply table and the table of owners learn from an entry: at the primary when it orders it, so that a retry
+    /// is known and an owner may end in between; at a backup when it is committed, since until then it may be taken back.
+    pub(super) fn note_ordered(&mut self, logged: &Logged) {
+        let index = logged.stamp.index;
+        match &logged.item {
+            Item::Object(Target::Number(object), kind) => self.note_kind(*object, kind, index),
+            Item::Object(Target::Name(_), _) => {}
+            Item::Kill { call, expires_ms, .. } => self.replies.accept(*call, 0, LogIndex(0), *expires_ms),
+            Item::EndSession(_) => {}
+        }
+    }
+
+    fn note_kind(&mut self, object: ObjectNumber, kind: &EntryKind, index: LogIndex) {
+        match kind {
+            EntryKind::Call(entry) if entry.call != CallId::default() => {
+                let object_type = self.objects.get(object).map(|entry| entry.object_type());
+                let holds = |number| {
+                    let method = object_type?.methods.get(usize::from(number))?;
+                    Some(method.parks || object_type?.hooks.owner_gone.is_some())
+                };
+                // Objects do not end as sessions do.
+                if !entry.call.session.is_object() && holds(entry.method).unwrap_or(false) {
+                    self.owners.entry(entry.owner).or_default().insert(object);
+                }
+                self.replies.accept(entry.call, entry.method, index, entry.deadline_ms.unwrap_or(0));
+            }
+            EntryKind::Cancel { call, why: GiveUp::Cancelled, .. } | EntryKind::TakeBack { call, .. } => {
+                // At the primary, it has given up already.
+                if let Abandoned::Answered { body: Some(granted), .. } = self.replies.give_up(*call)
+                    && matches!(kind, EntryKind::Cancel { .. })
+                {
+                    self.note_untaken(object, *call, granted);
+                }
+            }
+            EntryKind::Then { lane, .. } => {
+                self.nested.remove(&(object, *lane));
+            }
+            EntryKind::OwnerGone(owner) => {
+                if let Some(objects) = self.owners.get_mut(owner) {
+                    objects.remove(&object);
+                    if objects.is_empty() {
+                        self.owners.remove(owner);
+                    }
+                }
+            }
+            EntryKind::Call(_) | EntryKind::Read(_) | EntryKind::Cancel { .. } => {}
+        }
+    }
+
+    /// Hands out what has been committed.
+    pub(super) fn hand_out(&mut self, out: &mut Vec<Effect>) {
+        let keep_after = self.keep_after();
+        while let Some(mut logged) = self.log.hand_out(self.committed, keep_after) {
+            if matches!(self.role, Role::Backup(_)) {
+                self.now_ms = self.now_ms.max(logged.stamp.now_ms);
+                self.resolve(&mut logged);
+                if !self.is_in_image(logged.stamp.index) {
+                    self.note_ordered(&logged);
+                }
+            }
+            let Logged { stamp, item, .. } = logged;
+            match item {
+                Item::Object(Target::Number(object), kind) => {
+                    out.push(Effect::Apply { object, entry: Entry { stamp, kind } });
+                }
+                Item::Object(Target::Name(_), _) => {}
+                Item::Kill { call, fault, .. } => {
+                    let answer = Answer { applied: false, index: LogIndex(0), result: Err(fault) };
+                    self.replies.complete(call, &answer);
+                    if matches!(self.role, Role::Primary(_)) {
+                        out.push(Effect::Reply { call, answer });
+                    }
+                }
+                Item::EndSession(session) => self.replies.end(session, stamp.now_ms),
+            }
+        }
+    }
+
+    /// Finds the object that an entry names, or adds it: the entry will be applied.
+    pub(super) fn resolve(&mut self, logged: &mut Logged) {
+        if let Item::Object(target, _) = &mut logged.item
+            && let Target::Name(name) = target
+        {
+            let object = self.objects.find_or_add(name.name());
+            self.objects.note_queued(object);
+            *target = Target::Number(object);
+        }
+    }
+}
