@@ -57,5 +57,7 @@ pub use schema::{fingerprint, shape_of, variants_max_of};
 pub use slot::{Effect, Slot};
 pub use table::{Member, NodeLayout, SLOTS_DEFAULT, SlotPlace, SlotTable, shard_of, slot_of};
 pub use turn::{Continue, Message, Stamp, Then, Turn};
-pub use view::{Changed, JoinRefusal, MemberStatus, Placement, View, ViewCommand, ViewMember};
+pub use view::{
+    Changed, JoinRefusal, MEMBERS_MAX, MemberStatus, NAME_BYTES_MAX, Placement, Targets, View, ViewCommand, ViewMember,
+};
 pub use waiter::{ParkedCall, ParkedCalls, Waiter};
