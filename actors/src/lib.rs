@@ -13,11 +13,13 @@ mod entry;
 mod error;
 mod execution;
 pub mod expand;
+mod granter;
 mod grants;
 mod guards;
 mod handle;
 mod ids;
 mod instance;
+mod lease;
 mod nested;
 mod object;
 pub mod objects;
@@ -41,10 +43,12 @@ pub use caller::{
 };
 pub use entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
 pub use error::{Erased, Error, Fault, MethodError, Refusal, ReplyBody};
+pub use granter::{Granter, RenewalAnswer};
 pub use grants::{Grant, Grants, NotHeld, WaitQueue};
 pub use handle::RawHandle;
 pub use ids::*;
 pub use instance::{Instance, NESTED_TIMEOUT_MS};
+pub use lease::{Lease, LeaseSettings, RenewalId};
 pub use object::{
     Access, ArgumentsError, Constructor, Continuation, CreateError, CreateFn, DecodeFn, DuplicateType, Handle, Holder,
     Hooks, Method, Object, ObjectHandle, ObjectType, Ran, Registration, Registry, Run, ShapeCell, State,
