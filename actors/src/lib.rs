@@ -8,6 +8,7 @@ extern crate self as greenroom;
 mod arrival;
 mod caller;
 pub mod combine;
+mod coordinator;
 mod description;
 mod entry;
 mod error;
@@ -41,6 +42,7 @@ pub use arrival::{Arrival, Limits, Now};
 pub use caller::{
     Caller, Construction, DefaultCaller, KeyText, OutgoingCall, ReplyFuture, SYSTEM_METHODS_FROM, system,
 };
+pub use coordinator::{Coordinator, CoordinatorSettings};
 pub use entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
 pub use error::{Erased, Error, Fault, MethodError, Refusal, ReplyBody};
 pub use granter::{Granter, RenewalAnswer};
