@@ -1,7 +1,8 @@
-//! The coordinator: proposes what brings the cluster to where the ring wants it. It runs where the Raft group's leader is.
+//! The coordinator: proposes what brings the cluster to where the ring wants it. It runs where the Raft group's leader
+//! is.
 //!
-//! It decides nothing: whatever it proposes is a command that leaves alone what has changed meanwhile. It keeps no state that
-//! another coordinator would need.
+//! It decides nothing: whatever it proposes is a command that leaves alone what has changed meanwhile. It keeps no
+//! state that another coordinator would need.
 
 mod backoff;
 
@@ -20,7 +21,8 @@ pub struct CoordinatorSettings {
     pub copies_max: usize,
     /// The most of them from or to one node.
     pub copies_per_node_max: usize,
-    /// For how long a node is left alone with a slot of which a copy to it failed once, in milliseconds; twice as long each time.
+    /// For how long a node is left alone with a slot of which a copy to it failed once, in milliseconds; twice as long
+    /// each time.
     pub backoff_ms: u64,
     /// The longest such time, in milliseconds.
     pub backoff_ms_max: u64,
@@ -68,11 +70,11 @@ impl Coordinator {
         self.given_up.insert((slot, node));
     }
 
-    /// What to propose now, given the view that is installed and the voters of the Raft group; nothing while the granter does
-    /// not lead.
+    /// What to propose now, given the view that is installed and the voters of the Raft group; nothing while the
+    /// granter does not lead.
     ///
-    /// Nodes that are to be removed are held by `granter` from here on: whoever proposes the removal releases them when it has
-    /// been answered, and passes in a view that has the answer from then on.
+    /// Nodes that are to be removed are held by `granter` from here on: whoever proposes the removal releases them when
+    /// it has been answered, and passes in a view that has the answer from then on.
     pub fn step(
         &mut self,
         view: &View,
@@ -145,7 +147,8 @@ impl Coordinator {
         commands
     }
 
-    /// The copies that are not to be finished: one end is away, they take too long, or the slot has what it needs without them.
+    /// The copies that are not to be finished: one end is away, they take too long, or the slot has what it needs
+    /// without them.
     fn plan_stops(&mut self, view: &View, alive: &BTreeSet<NodeId>) -> Slots {
         let mut stopped = Slots::new();
         for (slot, placement) in view.iter() {
@@ -164,8 +167,8 @@ impl Coordinator {
         stopped
     }
 
-    /// The copies that the ring does not want, of slots that have enough living ones without them. One of each slot at a time,
-    /// as the epoch is another one then.
+    /// The copies that the ring does not want, of slots that have enough living ones without them. One of each slot at
+    /// a time, as the epoch is another one then.
     fn plan_drops(&self, view: &View, alive: &BTreeSet<NodeId>) -> Slots {
         let enough = self.targets.n_copies();
         let surplus = |slot: SlotId, placement: &Placement| {
@@ -199,8 +202,8 @@ impl Coordinator {
         started
     }
 
-    /// The node that should be given a copy: one that the ring wants to have it; if the slot has too few and a copy to that one
-    /// failed lately, the next on the ring.
+    /// The node that should be given a copy: one that the ring wants to have it; if the slot has too few and a copy to
+    /// that one failed lately, the next on the ring.
     fn next_copy(&self, view: &View, slot: SlotId, now: u64) -> Option<NodeId> {
         let placement = view.placement(slot)?;
         let nodes = if self.is_short(view, placement) { self.targets.order(slot) } else { self.targets.of_slot(slot) };

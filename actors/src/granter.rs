@@ -18,8 +18,8 @@ pub enum RenewalAnswer {
 /// Grants leases while this process leads the Raft group.
 ///
 /// A round confirms renewals: [`Granter::begin_round`], then a quorum says that this process leads still, then
-/// [`Granter::confirmed`] with the view as it is after all that was committed until then. Before `Remove` or `Forget` of a node
-/// is proposed, the node is held; it is released when the proposal has been answered.
+/// [`Granter::confirmed`] with the view as it is after all that was committed until then. Before `Remove` or `Forget`
+/// of a node is proposed, the node is held; it is released when the proposal has been answered.
 ///
 /// Times are milliseconds of a monotonic clock of this process.
 #[derive(Debug)]
@@ -75,8 +75,8 @@ impl Granter {
         self.term = None;
     }
 
-    /// This process runs. To be called at least every [`LeaseSettings::renewal_ms`]; whatever came late for the process itself,
-    /// like renewals that nobody read, is not laid to the charge of others.
+    /// This process runs. To be called at least every [`LeaseSettings::renewal_ms`]; whatever came late for the process
+    /// itself, like renewals that nobody read, is not laid to the charge of others.
     pub fn tick(&mut self, now: u64) {
         let renewal_ms = self.settings.renewal_ms();
         let Some(term) = &mut self.term else { return };
@@ -134,7 +134,8 @@ impl Granter {
         }
     }
 
-    /// The removal was applied, or cannot come any more from this process: the node may be granted leases if it is a member.
+    /// The removal was applied, or cannot come any more from this process: the node may be granted leases if it is a
+    /// member.
     ///
     /// What another leader has of it in its log is applied before that one's first round is confirmed.
     pub fn release(&mut self, node: NodeId) {
@@ -159,8 +160,8 @@ impl Granter {
         nodes.map(|(&node, _)| node).collect()
     }
 
-    /// The members whose lease is over, and of whom no renewal waits; none unless this process has run on time for long enough
-    /// to have heard them all.
+    /// The members whose lease is over, and of whom no renewal waits; none unless this process has run on time for long
+    /// enough to have heard them all.
     pub fn overdue(&mut self, view: &View, now: u64) -> BTreeSet<NodeId> {
         self.tick(now);
         let granter_ms = self.settings.granter_ms();

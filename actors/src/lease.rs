@@ -1,9 +1,9 @@
 //! Leases: for how long a node may answer as one that belongs to the cluster, by its own clock.
 //!
-//! Gray and Cheriton, "Leases: An Efficient Fault-Tolerant Mechanism for Distributed File Cache Consistency", SOSP 1989. The
-//! holder counts from when it asked, and a little less than the lease; the granter from when it answered, and a little more: so
-//! the holder stops before anybody else begins, as long as no two clocks differ in speed by more than the drift. Times are
-//! milliseconds of a monotonic clock of each node, and are never sent.
+//! Gray and Cheriton, "Leases: An Efficient Fault-Tolerant Mechanism for Distributed File Cache Consistency", SOSP
+//! 1989. The holder counts from when it asked, and a little less than the lease; the granter from when it answered, and
+//! a little more: so the holder stops before anybody else begins, as long as no two clocks differ in speed by more than
+//! the drift. Times are milliseconds of a monotonic clock of each node, and are never sent.
 
 use std::collections::VecDeque;
 
@@ -96,7 +96,8 @@ impl Lease {
         self.last
     }
 
-    /// A renewal was granted to who has installed the view of `version`. One that is unknown, or was answered before, is ignored.
+    /// A renewal was granted to who has installed the view of `version`. One that is unknown, or was answered before,
+    /// is ignored.
     pub fn granted(&mut self, id: RenewalId, version: TableVersion) {
         let Some(index) = self.asked.iter().position(|&(asked, _)| asked == id) else { return };
         let Some((_, sent)) = self.asked.remove(index) else { return };
@@ -118,8 +119,8 @@ impl Lease {
         self.grants.iter().filter(|grant| grant.version <= installed).map(|grant| grant.until).max()
     }
 
-    /// Whether the process may answer. `now` is read after what it answers to was read, and again before the answer leaves: a
-    /// process that was stopped does not know it.
+    /// Whether the process may answer. `now` is read after what it answers to was read, and again before the answer
+    /// leaves: a process that was stopped does not know it.
     pub fn is_valid(&self, now: u64, installed: TableVersion) -> bool {
         self.until(installed).is_some_and(|until| now < until)
     }

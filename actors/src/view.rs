@@ -1,8 +1,8 @@
 //! The view: who belongs to the cluster, and who holds which slot in which epoch.
 //!
-//! It is the state machine of the one Raft group that a cluster has. Every command is deterministic, and compare-and-set on
-//! the epochs that it names, so that whoever proposes from an older view changes nothing. Primary and backups by a
-//! configuration kept elsewhere: Lin and others, "PacificA", 2008.
+//! It is the state machine of the one Raft group that a cluster has. Every command is deterministic, and
+//! compare-and-set on the epochs that it names, so that whoever proposes from an older view changes nothing. Primary
+//! and backups by a configuration kept elsewhere: Lin and others, "PacificA", 2008.
 
 mod change;
 mod check;
@@ -45,8 +45,8 @@ pub enum MemberStatus {
     Up,
     /// It wants to go: its slots are moved to others first.
     Leaving,
-    /// Its lease is over, and it holds the last copies of some slots: they wait for it. It is `Up` when it is back, and has to
-    /// say again that it wants to go if it did.
+    /// Its lease is over, and it holds the last copies of some slots: they wait for it. It is `Up` when it is back, and
+    /// has to say again that it wants to go if it did.
     Suspect,
 }
 

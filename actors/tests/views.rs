@@ -90,7 +90,8 @@ fn named(command: &ViewCommand) -> Vec<(SlotId, Epoch)> {
     }
 }
 
-/// Who counts after a command counted before, or was given a copy; the last copy goes only if somebody says that it is lost.
+/// Who counts after a command counted before, or was given a copy; the last copy goes only if somebody says that it is
+/// lost.
 fn check_copies(command: &ViewCommand, before: &Placement, after: &Placement) -> Result<(), TestCaseError> {
     let begins = before.primary.is_none() && after.primary.is_some();
     let may_count = |node: &NodeId| {

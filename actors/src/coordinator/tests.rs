@@ -23,7 +23,8 @@ impl Bench {
         bench
     }
 
-    /// Lets time pass, in which all renew but these, and nothing that is proposed is applied; returns the last proposals.
+    /// Lets time pass, in which all renew but these, and nothing that is proposed is applied; returns the last
+    /// proposals.
     fn run(&mut self, ms: u64, silent: &[u32]) -> Vec<ViewCommand> {
         let mut commands = Vec::new();
         for _ in 0..ms / 50 {

@@ -8,7 +8,8 @@ use super::join::{JoinRefusal, Joiner};
 use super::{MemberStatus, Placement, Targets, View};
 use crate::ids::{ClusterId, Epoch, Identity, Incarnation, NodeId, SlotId};
 
-/// A change of the view that somebody proposes. Where an epoch stands beside a slot, the slot is left alone if it has another.
+/// A change of the view that somebody proposes. Where an epoch stands beside a slot, the slot is left alone if it has
+/// another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ViewCommand {
     /// The cluster begins, without members.
@@ -35,8 +36,9 @@ pub enum ViewCommand {
     },
     /// A member wants to go.
     Leave(NodeId),
-    /// A member is gone: its lease is over. It keeps its place in the slots of which no other copy is alive, and is suspected
-    /// as long as there are such slots. Only who leads the Raft group proposes it, and grants the node nothing meanwhile.
+    /// A member is gone: its lease is over. It keeps its place in the slots of which no other copy is alive, and is
+    /// suspected as long as there are such slots. Only who leads the Raft group proposes it, and grants the node
+    /// nothing meanwhile.
     Remove {
         /// The member.
         node: NodeId,
@@ -162,8 +164,8 @@ impl View {
         true
     }
 
-    /// Takes a node out of the slots that can spare it. Where it was primary, the one goes on that the ring likes best, of those
-    /// that may if there are any.
+    /// Takes a node out of the slots that can spare it. Where it was primary, the one goes on that the ring likes best,
+    /// of those that may if there are any.
     fn take_out_where(
         &mut self,
         node: NodeId,
@@ -252,7 +254,8 @@ fn take_out(placement: &mut Placement, node: NodeId) -> bool {
     changed
 }
 
-/// Ends a copy that is being made. The epoch grows, so that a late word on this copy says nothing of the next one to that node.
+/// Ends a copy that is being made. The epoch grows, so that a late word on this copy says nothing of the next one to
+/// that node.
 fn stop_copy(placement: &mut Placement) -> bool {
     placement.joining = None;
     placement.epoch.0 += 1;

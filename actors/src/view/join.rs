@@ -14,8 +14,8 @@ pub const NAME_BYTES_MAX: usize = 255;
 /// Why a process cannot join. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum JoinRefusal {
-    /// Another process has that name. Try again: if that one is gone, it is removed when its lease is over, unless it holds the
-    /// last copy of something, for which the cluster waits.
+    /// Another process has that name. Try again: if that one is gone, it is removed when its lease is over, unless it
+    /// holds the last copy of something, for which the cluster waits.
     #[error(
         "a node named `{name}` is a member already, at {address}; it is removed when it is gone, unless it has the last copy of \
          something, which an operator may give up with `forget`"
@@ -26,7 +26,8 @@ pub enum JoinRefusal {
         /// Where the other one is.
         address: String,
     },
-    /// A process with the same identity is a member. It is gone, as they have one disk: ask again and say that you replace it.
+    /// A process with the same identity is a member. It is gone, as they have one disk: ask again and say that you
+    /// replace it.
     #[error("the member {0} has the same identity: this process may replace it")]
     Replaces(NodeId),
     /// There is no cluster yet.
@@ -86,7 +87,8 @@ impl View {
             return Err(JoinRefusal::NameUnfit);
         }
         let earlier = self.members.values().find(|member| member.identity == joiner.identity).map(|member| member.node);
-        // An old request of an earlier process, which arrives late, must not remove its successor: it names another member.
+        // An old request of an earlier process, which arrives late, must not remove its successor: it names another
+        // member.
         if let Some(earlier) = earlier.filter(|&earlier| joiner.replaces != Some(earlier)) {
             return Err(JoinRefusal::Replaces(earlier));
         }

@@ -36,7 +36,8 @@ impl Targets {
         self.order = place(&named, n_slots, named.len());
     }
 
-    /// The nodes that should hold `slot`, the primary first: as many as there should be copies, or all if there are fewer.
+    /// The nodes that should hold `slot`, the primary first: as many as there should be copies, or all if there are
+    /// fewer.
     pub fn of_slot(&self, slot: SlotId) -> &[NodeId] {
         let order = self.order(slot);
         &order[..order.len().min(self.copies)]
@@ -54,7 +55,8 @@ impl Targets {
 
     /// The node to which the primary of `slot` should hand over, if to any.
     ///
-    /// A slot moves only when it is at rest: it has its copies, and none is being made, as that one would have to begin anew.
+    /// A slot moves only when it is at rest: it has its copies, and none is being made, as that one would have to begin
+    /// anew.
     pub fn wanted_primary(&self, view: &View, slot: SlotId) -> Option<NodeId> {
         let placement = view.placement(slot)?;
         let primary = placement.primary?;

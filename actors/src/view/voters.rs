@@ -8,8 +8,8 @@ use crate::ids::{Identity, NodeId};
 impl View {
     /// The voters that there should be after `current`, if others: 1, 3 or 5, by how many members are up.
     ///
-    /// A voter that the view has given up is replaced by a member that is up and in `alive`, one in each change. Deaths alone do
-    /// not make fewer than three of three, or of five with four up: who died may come back, and counts then.
+    /// A voter that the view has given up is replaced by a member that is up and in `alive`, one in each change. Deaths
+    /// alone do not make fewer than three of three, or of five with four up: who died may come back, and counts then.
     pub fn voters(&self, current: &BTreeSet<Identity>, alive: &BTreeSet<NodeId>) -> Option<BTreeSet<Identity>> {
         let up = || self.members.values().filter(|member| member.status == MemberStatus::Up);
         let is_usable = |member: &&ViewMember| current.contains(&member.identity) || alive.contains(&member.node);

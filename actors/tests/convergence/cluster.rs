@@ -1,9 +1,4 @@
-//! A cluster whose nodes join, leave, die, stall and come back comes to rest where the ring wants it, and moves little.
-//!
-//! Nodes here have clocks that run apart, leases, and slots without content: a copy takes a random time, and may fail. One seed
-//! decides all; the number of cases is `PROPTEST_CASES`, or 20.
-
-extern crate greenroom_actors as greenroom;
+//! Nodes without content, their clocks, and the coordinator that they have.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,18 +6,17 @@ use greenroom::{
     Changed, ClusterId, Coordinator, CoordinatorSettings, Epoch, Granter, Identity, Incarnation, Lease, LeaseSettings,
     MemberStatus, NodeId, RenewalAnswer, RenewalId, SlotId, TableVersion, Targets, View, ViewCommand,
 };
-use proptest::prelude::*;
 
-const SLOTS: u16 = 64;
+pub(crate) const SLOTS: u16 = 64;
 const STEP_MS: u64 = 20;
 const SETTINGS: CoordinatorSettings =
     CoordinatorSettings { copies_max: 32, copies_per_node_max: 16, backoff_ms: 500, backoff_ms_max: 4000 };
 
 /// Draws numbers from a seed (Steele and others, "Fast Splittable Pseudorandom Number Generators", 2014).
-struct Draws(u64);
+pub(crate) struct Draws(u64);
 
 impl Draws {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -35,15 +29,15 @@ impl Draws {
 }
 
 /// A process that has joined.
-struct Node {
+pub(crate) struct Node {
     lease: Lease,
     /// Its clock, in thousandths of real time.
     rate: u64,
     /// The version of the view that it has installed.
     installed: TableVersion,
     primary_of: BTreeMap<SlotId, Epoch>,
-    stalled_until: u64,
-    wants_to_go: bool,
+    pub(crate) stalled_until: u64,
+    pub(crate) wants_to_go: bool,
 }
 
 impl Node {
@@ -56,15 +50,15 @@ impl Node {
     }
 }
 
-struct Cluster {
-    draws: Draws,
-    now: u64,
-    view: View,
+pub(crate) struct Cluster {
+    pub(crate) draws: Draws,
+    pub(crate) now: u64,
+    pub(crate) view: View,
     granter: Granter,
     coordinator: Coordinator,
     term: u64,
     voters: BTreeSet<Identity>,
-    nodes: BTreeMap<NodeId, Node>,
+    pub(crate) nodes: BTreeMap<NodeId, Node>,
     /// What the primaries keep.
     targets: Targets,
     /// Commands on their way, with the time at which they are applied.
@@ -72,13 +66,13 @@ struct Cluster {
     /// Renewals on their way to the granter.
     renewals: Vec<(u64, NodeId, RenewalId)>,
     copies: BTreeMap<(SlotId, Epoch, NodeId), u64>,
-    n_started: usize,
-    n_handed_over: usize,
-    failing_one_in: u64,
+    pub(crate) n_started: usize,
+    pub(crate) n_handed_over: usize,
+    pub(crate) failing_one_in: u64,
 }
 
 impl Cluster {
-    fn new(seed: u64, n_nodes: u64, copies: u8) -> Self {
+    pub(crate) fn new(seed: u64, n_nodes: u64, copies: u8) -> Self {
         let mut view = View::default();
         view.apply(&ViewCommand::Found { cluster: ClusterId(1), n_slots: SLOTS, copies });
         let mut granter = Granter::new(LeaseSettings::default());
@@ -105,7 +99,7 @@ impl Cluster {
     }
 
     /// A new process joins; with the disk of `earlier`, which is dead, if that is given.
-    fn join(&mut self, earlier: Option<NodeId>) {
+    pub(crate) fn join(&mut self, earlier: Option<NodeId>) {
         let drawn = self.draws.below(u64::MAX - 1) + 1;
         let member = earlier.and_then(|node| self.view.members.get(&node)).cloned();
         let name = member.as_ref().map_or_else(|| format!("n{drawn:x}"), |member| member.name.clone());
@@ -261,12 +255,12 @@ impl Cluster {
         }
     }
 
-    fn run(&mut self, ms: u64) {
+    pub(crate) fn run(&mut self, ms: u64) {
         (0..ms / STEP_MS).for_each(|_| self.step());
     }
 
     /// Something happens to a node.
-    fn trouble(&mut self) {
+    pub(crate) fn trouble(&mut self) {
         let nodes: Vec<NodeId> = self.nodes.keys().copied().collect();
         let node = nodes[usize::try_from(self.draws.below(nodes.len() as u64)).expect("few nodes")];
         match self.draws.below(8) {
@@ -300,7 +294,7 @@ impl Cluster {
     }
 
     /// Heals everything: who is gone for good is forgotten, what is lost is given up.
-    fn heal(&mut self) {
+    pub(crate) fn heal(&mut self) {
         self.failing_one_in = 0;
         self.nodes.values_mut().for_each(|node| node.stalled_until = 0);
         self.run(3000);
@@ -313,7 +307,7 @@ impl Cluster {
     }
 
     /// Every slot has its copies on distinct living nodes, where the ring wants them, and no more.
-    fn check_rest(&self) {
+    pub(crate) fn check_rest(&self) {
         let targets = Targets::of(&self.view);
         let living: BTreeSet<NodeId> =
             self.nodes.iter().filter(|(_, node)| !node.wants_to_go).map(|(&id, _)| id).collect();
@@ -329,87 +323,4 @@ impl Cluster {
             assert_eq!(placement.joining, None, "slot {slot}");
         }
     }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(20),
-        ..ProptestConfig::default()
-    })]
-
-    #[test]
-    fn a_cluster_comes_to_rest_where_the_ring_wants_it(seed in any::<u64>(), n_nodes in 1_u64..7, copies in 1_u8..4) {
-        let mut cluster = Cluster::new(seed, n_nodes, copies);
-        for _ in 0..20 {
-            let quiet = cluster.draws.below(1500);
-            cluster.run(quiet);
-            cluster.trouble();
-        }
-        cluster.heal();
-        cluster.check_rest();
-        let rested = cluster.view.version;
-        cluster.run(5000);
-        prop_assert_eq!(cluster.view.version, rested, "nothing moves when nothing changes");
-    }
-}
-
-/// A cluster at rest in which no copy fails.
-fn rested(n_nodes: u64, copies: u8) -> Cluster {
-    let mut cluster = Cluster::new(7, n_nodes, copies);
-    cluster.failing_one_in = 0;
-    cluster.run(30_000);
-    cluster.check_rest();
-    (cluster.n_started, cluster.n_handed_over) = (0, 0);
-    cluster
-}
-
-/// How many copies have to be made to come from one set of targets to another.
-fn due(before: &Targets, after: &Targets) -> usize {
-    let slots = (0..SLOTS).map(SlotId);
-    slots.map(|slot| after.of_slot(slot).iter().filter(|node| !before.of_slot(slot).contains(node)).count()).sum()
-}
-
-#[test]
-fn a_joining_node_moves_its_share_and_nothing_else() {
-    let mut cluster = rested(4, 2);
-    let before = Targets::of(&cluster.view);
-    cluster.join(None);
-    cluster.run(20_000);
-    cluster.check_rest();
-    let due = due(&before, &Targets::of(&cluster.view));
-    assert_eq!(cluster.n_started, due, "each copy is made once");
-    assert!((13..=45).contains(&due), "{due} copies were made, about a fifth of 128 is due");
-    assert!(cluster.n_handed_over <= due, "{} slots were handed over", cluster.n_handed_over);
-}
-
-#[test]
-fn a_node_that_dies_costs_the_copies_that_it_had() {
-    let mut cluster = rested(4, 2);
-    let node = *cluster.nodes.keys().next().expect("there are nodes");
-    let had = cluster.view.slots.iter().filter(|placement| placement.in_sync.contains(&node)).count();
-    cluster.nodes.remove(&node);
-    cluster.run(20_000);
-    cluster.check_rest();
-    assert_eq!((cluster.n_started, cluster.view.n_lost()), (had, 0));
-}
-
-#[test]
-fn a_node_that_leaves_hands_all_of_it_over_and_loses_nothing() {
-    let mut cluster = rested(3, 1);
-    let node = *cluster.nodes.keys().next().expect("there are nodes");
-    let had = cluster.view.slots.iter().filter(|placement| placement.in_sync.contains(&node)).count();
-    cluster.nodes.get_mut(&node).expect("it is there").wants_to_go = true;
-    cluster.run(20_000);
-    cluster.check_rest();
-    assert_eq!((cluster.n_started, cluster.n_handed_over, cluster.view.n_lost()), (had, had, 0));
-}
-
-#[test]
-fn a_short_stall_moves_nothing() {
-    let mut cluster = rested(3, 2);
-    let version = cluster.view.version;
-    let now = cluster.now;
-    cluster.nodes.values_mut().for_each(|node| node.stalled_until = now + 300);
-    cluster.run(5000);
-    assert_eq!(cluster.view.version, version);
 }
