@@ -161,12 +161,11 @@ impl Host {
         &mut self,
         now: Now,
         steady_ms: u64,
-        wanted: impl Fn(SlotId, &Placement) -> Option<NodeId>,
+        wanted: impl Fn(SlotId) -> Option<NodeId>,
         out: &mut Vec<(SlotId, Effect)>,
     ) {
         let mut silent: BTreeMap<bool, Vec<(SlotId, Epoch, NodeId)>> = BTreeMap::new();
         let silent_since = steady_ms.saturating_sub(self.patience.backup_ms);
-        let view = Arc::clone(&self.view);
         let mut effects = Vec::new();
         for slot in self.slots.iter_mut().flatten() {
             let id = slot.id();
@@ -176,7 +175,9 @@ impl Host {
             if slot.has_followers() {
                 slot.ship(&mut effects, Some(steady_ms));
                 slot.resend_image(steady_ms, &mut effects);
-                if let Some(to) = view.placement(id).and_then(|placement| wanted(id, placement)) {
+                if slot.is_primary()
+                    && let Some(to) = wanted(id)
+                {
                     slot.seal(to);
                 }
                 slot.propose(steady_ms, &mut effects);

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use greenroom_actors::{
-    Incarnation, JobId, NodeId, NodeLayout, ObjectType, Placement, Refusal, Registry, SlotId, SlotTable, View,
-    ViewCommand,
+    Incarnation, JobId, NodeLayout, ObjectType, Refusal, Registry, SlotTable, Targets, View, ViewCommand,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -36,7 +35,7 @@ pub(crate) struct Installed {
     /// The table, encoded once.
     pub(crate) table_bytes: Bytes,
     /// Which nodes should hold each slot, the primary first.
-    pub(crate) targets: Vec<Vec<NodeId>>,
+    pub(crate) targets: Targets,
 }
 
 impl Installed {
@@ -44,18 +43,8 @@ impl Installed {
     pub(crate) fn new(view: Arc<View>) -> Arc<Self> {
         let table = view.table();
         let table_bytes = postcard::to_allocvec(&table).map(Bytes::from).unwrap_or_default();
-        let targets = view.targets();
+        let targets = Targets::of(&view);
         Arc::new(Self { view, table, table_bytes, targets })
-    }
-}
-
-impl Installed {
-    /// To which node the primary of a slot should hand over, if to any: the one that the ring wants, once it has a copy.
-    pub(crate) fn wanted_primary(&self, slot: SlotId, placement: &Placement) -> Option<NodeId> {
-        let &wanted = self.targets.get(usize::from(slot.0))?.first()?;
-        let may =
-            placement.primary != Some(wanted) && placement.in_sync.contains(&wanted) && placement.joining.is_none();
-        may.then_some(wanted)
     }
 }
 

@@ -31,7 +31,7 @@ impl Core {
         let mut due = Vec::new();
         let steady_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let installed = std::sync::Arc::clone(&self.installed);
-        self.host.tick(now, steady_ms, |slot, placement| installed.wanted_primary(slot, placement), &mut due);
+        self.host.tick(now, steady_ms, |slot| installed.targets.wanted_primary(&installed.view, slot), &mut due);
         self.perform_all(due, now);
         let mut effects = std::mem::take(&mut self.effects);
         self.peers.push_held();
