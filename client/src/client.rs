@@ -36,6 +36,9 @@ pub enum ConnectError {
 }
 
 /// A session with a cluster. Cloning it is cheap; the session ends with the last clone.
+///
+/// Await [`close`](Self::close) before its runtime ends: what is still on its way then, such as the changes of guards that
+/// were dropped, is lost with it. The client of the process, which handles use that name none, does so by itself.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -153,7 +156,15 @@ impl Client {
         self.shared.table().await.map_err(ConnectError::Unreachable)
     }
 
+    /// Whether anything is left of its session when this process has ended: not with a node inside of it.
+    pub(crate) fn outlives_process(&self) -> bool {
+        self.shared.settings.cluster != Cluster::Embedded
+    }
+
     /// Ends the session: the nodes release what it holds at once, and forget a job of its own.
+    ///
+    /// It waits for what is on its way without a waiting caller, such as the changes of guards that were dropped, and for
+    /// the nodes to hear of the end, some seconds at most.
     pub async fn close(self) {
         self.shared.say_goodbye().await;
     }
@@ -300,7 +311,7 @@ impl Shared {
     }
 
     async fn say_goodbye(&self) {
-        const PATIENCE: Duration = Duration::from_millis(500);
+        const PATIENCE: Duration = Duration::from_secs(2);
         let deadline = Instant::now() + PATIENCE;
         while self.casts.load(Ordering::Acquire) > 0 && Instant::now() < deadline {
             self.pause(Duration::from_millis(1)).await;
@@ -308,11 +319,13 @@ impl Shared {
         // Before the streams are told: one that is being opened looks here once it is open.
         let session = self.session();
         self.closed.store(session.0, Ordering::Release);
-        let closing: Vec<_> = self.directory.connections().iter().filter_map(|to| to.goodbye()).collect();
-        for outbox in closing {
-            while !outbox.is_empty() && Instant::now() < deadline {
-                self.pause(Duration::from_millis(1)).await;
-            }
+        let connections = self.directory.connections();
+        for connection in &connections {
+            connection.goodbye();
+        }
+        // A node that has read the farewell ends the stream: what was only written may still be lost with this process.
+        while connections.iter().any(|to| to.is_open()) && Instant::now() < deadline {
+            self.pause(Duration::from_millis(1)).await;
         }
     }
 }

@@ -58,11 +58,14 @@ struct State {
 }
 
 impl State {
-    fn goodbye(&self) -> Option<Arc<Outbox>> {
-        let Stream::Open { outbox, .. } = &self.stream else { return None };
-        outbox.push(wire::encode_goodbye).ok()?;
-        outbox.close();
-        Some(Arc::clone(outbox))
+    fn goodbye(&mut self) {
+        if let Stream::Open { outbox, .. } = &self.stream
+            && outbox.push(wire::encode_goodbye).is_ok()
+        {
+            outbox.close();
+            // There is nothing to come back to.
+            self.registered = None;
+        }
     }
 }
 
@@ -166,8 +169,13 @@ impl Connection {
     }
 
     /// Says farewell, so that the node forgets the session at once.
-    pub(crate) fn goodbye(&self) -> Option<Arc<Outbox>> {
-        self.lock().goodbye()
+    pub(crate) fn goodbye(&self) {
+        self.lock().goodbye();
+    }
+
+    /// Whether there is a stream.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.lock().stream, Stream::Open { .. })
     }
 
     /// Keeps a stream open for as long as the process at its other end can be reached: the session, and what it holds,
