@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use greenroom_actors::{
@@ -211,12 +211,33 @@ impl Caller for Client {
     }
 }
 
-/// Whether this thread runs async tasks, by tokio's own check: blocking it would stop them.
+/// Whether this thread runs async tasks: blocking it would stop them. `spawn_blocking` and `block_in_place` are fine.
 ///
-/// tokio answers by a panic, whose message it prints, so this asks only inside a runtime; `spawn_blocking` is fine.
+/// tokio's own check answers by a panic, whose message it prints, so it is left for the rest: code that goes without a
+/// budget, which is either such a place or `unconstrained`.
 fn must_not_block() -> bool {
     let Ok(handle) = tokio::runtime::Handle::try_current() else { return false };
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handle.block_on(async {}))).is_err()
+    has_budget() || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handle.block_on(async {}))).is_err()
+}
+
+/// Whether tokio polls a future on this thread now, and has given it a budget for that.
+///
+/// Only one that is used up can be told from none, so it is used up, and given back as it was.
+fn has_budget() -> bool {
+    // tokio gives 128.
+    const BUDGET_MAX: usize = 256;
+    let mut context = Context::from_waker(Waker::noop());
+    let mut taken = Vec::with_capacity(BUDGET_MAX);
+    while taken.len() < BUDGET_MAX {
+        match tokio::task::coop::poll_proceed(&mut context) {
+            Poll::Ready(unit) => taken.push(unit),
+            Poll::Pending => break,
+        }
+    }
+    let is_used_up = taken.len() < BUDGET_MAX;
+    // Each sets the budget to what it was before it: the first one has to be the last.
+    while taken.pop().is_some() {}
+    is_used_up
 }
 
 #[cfg(feature = "embedded")]
