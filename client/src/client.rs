@@ -15,10 +15,11 @@ use greenroom_actors::{
 
 use tokio::sync::watch;
 
-use crate::call::{Effort, make_call};
+use crate::call::make_call;
 use crate::connection::OwnedJob;
 use crate::directory::Directory;
 use crate::settings::{Cluster, Settings};
+use crate::time::Effort;
 
 /// Why a client could not be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

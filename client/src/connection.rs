@@ -124,7 +124,9 @@ impl Connection {
         request.acks = std::mem::take(&mut state.acks);
         match outbox.push(|out| request.encode(out)) {
             Ok(()) => {
-                if let Some(session) = request.session {
+                if let Some(session) = request.session
+                    && session == shared.session()
+                {
                     // The node knows it from now on, beside the stream's own.
                     state.registered = Some(session);
                 }

@@ -6,6 +6,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub(crate) const BACKOFF_FIRST: Duration = Duration::from_millis(2);
 pub(crate) const BACKOFF_MAX: Duration = Duration::from_millis(500);
 
+/// How long a call is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Until its deadline; one that may wait in an object bears troubles for the client's patience.
+    Call,
+    /// For as long as its session lives: it gives back what the session holds, and nobody else would.
+    Cast,
+}
+
 /// How long it is until then; without a deadline, for ever.
 pub(crate) fn left(deadline: Option<Instant>) -> Duration {
     deadline.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()))

@@ -187,9 +187,9 @@ async fn a_cluster_that_takes_connections_and_never_answers_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_large_value_reaches_all_who_wait_on_one_stream() {
-    const VALUE_BYTES: usize = 1 << 20;
+    const VALUE_BYTES: usize = 1 << 18;
     const N_WAITERS: usize = 64;
-    let node = embedded(|options| options.stream_queue_bytes_max = 4 << 20);
+    let node = embedded(|options| options.stream_queue_bytes_max = 1 << 20);
     let client = client(node.address()).await;
     let promise = Promise::<Vec<u8>>::named("p").through(Arc::new(client.clone()));
     let waits: Vec<_> = (0..N_WAITERS)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::{client, embedded, settings, soon, until, until_parked};
 use greenroom::sync::channel::Channel;
 use greenroom::sync::{Mutex, Semaphore};
-use greenroom::{Client, Counter, Settings, Turn, object};
+use greenroom::{Client, Counter, Error, Settings, Turn, object};
 use greenroom_actors::objects::{ChannelObject, MutexObject};
 use network::{Network, Weather};
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,7 @@ async fn a_permit_whose_release_times_out_is_given_back_though_its_handle_is_has
     let (holder, other) = (Arc::new(client(node.address()).await), Arc::new(client(node.address()).await));
     let semaphore = Semaphore::named("s", 1);
     let hasty = semaphore.through(holder.clone()).with_timeout(Duration::from_millis(50));
+    assert_eq!(semaphore.through(holder).available_permits_async().await, Ok(1), "the stream is open");
     let permit = hasty.acquire_async().await.expect("acquires");
     let busy = keep_busy(&other, 1, 500).await;
     permit.release_async().await.expect_err("the node has no time");
@@ -170,4 +171,29 @@ async fn a_client_that_is_closed_while_its_stream_is_opened_again_ends_its_sessi
     through.close().await;
     network.becomes(Weather::Calm);
     drop(lock.through(direct).lock_timeout_async(PATIENCE).await.expect("nobody has it"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_after_the_end_of_its_session_is_told_what_is_so() {
+    let node = embedded(|options| options.session_grace_ms = 200);
+    let network = Network::around(&node).await;
+    let late = Arc::new(client(&network.address).await);
+    let other = Arc::new(client(node.address()).await);
+    let lock = Mutex::named("m", 0_u64);
+    let mut guard = lock.through(late.clone()).lock_async().await.expect("locks");
+    *guard = 7;
+    let counter = late.object(Counter::named("c"));
+    counter.increment_async().await.expect("increments");
+    network.becomes(Weather::Holding);
+    let unlock = tokio::spawn(async move { guard.unlock_async().await });
+    let increment = tokio::spawn(async move { counter.increment_async().await });
+    until("both calls are on their way", async || network.n_held() > 0).await;
+    network.cut();
+    let got = lock.through(other.clone()).lock_timeout_async(PATIENCE).await.expect("the session has ended");
+    assert_eq!(*got, 0);
+    network.becomes(Weather::Calm);
+    let unlocked = soon("the late owner is told", unlock).await.expect("does not panic");
+    assert!(matches!(unlocked, Err(Error::Superseded { .. })), "{unlocked:?}");
+    assert_eq!(soon("the late caller is told", increment).await.expect("does not panic"), Ok(2));
+    assert_eq!(other.object(Counter::named("c")).get_async().await, Ok(2));
 }
