@@ -35,6 +35,8 @@ pub struct Instance {
     pub(crate) state: Option<Box<dyn State>>,
     /// Set when the state could not be restored after a panic: nobody may see what is left.
     pub(crate) lost: bool,
+    /// Set when the object rests that had a checkpoint: its next write begins with another one.
+    pub(crate) rests_large: bool,
     /// The hash of the constructor's arguments; 0 where there were none.
     pub(crate) construction: u64,
     pub(crate) parked: ParkedCalls,
@@ -66,6 +68,7 @@ impl Instance {
             session,
             state: None,
             lost: false,
+            rests_large: false,
             construction: 0,
             parked: ParkedCalls::new(),
             made_at: LogIndex(0),
@@ -119,6 +122,10 @@ impl Instance {
         scratch.clear();
         let mark = out.mark();
         self.rollback.begin();
+        if self.rests_large && !entry.only_reads(self.object_type) {
+            self.rests_large = false;
+            self.take_checkpoint();
+        }
         self.apply_kind(entry, scratch, out);
         // A large object that panicked was rebuilt from its checkpoint: the entry is applied again without the run that panicked.
         while self.rollback.must_repeat() {
@@ -173,8 +180,10 @@ impl Instance {
         if self.lost {
             return out.answers.push((call.call, lost(stamp)));
         }
-        if let Err(refusal) = self.ensure(stamp, &call.construction) {
-            return out.refuse(call.call, refusal);
+        match self.ensure(stamp, &call.construction) {
+            Ok(true) => self.checkpoint_if_large(),
+            Ok(false) => {}
+            Err(refusal) => return out.refuse(call.call, refusal),
         }
         let Some(method) = self.object_type.methods.get(usize::from(call.method)) else {
             let name = self.object_type.name.to_owned();

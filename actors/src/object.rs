@@ -50,6 +50,12 @@ pub trait State: Any + Send + Sync {
     /// When the type's `Serialize` fails.
     fn encode(&self, out: Vec<u8>) -> Result<Vec<u8>, postcard::Error>;
 
+    /// How large the encoded state is. It goes through the state, and takes no memory.
+    ///
+    /// # Errors
+    /// When the type's `Serialize` fails.
+    fn encoded_bytes(&self) -> Result<usize, postcard::Error>;
+
     /// The state for people.
     ///
     /// # Errors
@@ -60,6 +66,10 @@ pub trait State: Any + Send + Sync {
 impl<T: Object> State for T {
     fn encode(&self, out: Vec<u8>) -> Result<Vec<u8>, postcard::Error> {
         postcard::to_extend(self, out)
+    }
+
+    fn encoded_bytes(&self) -> Result<usize, postcard::Error> {
+        postcard::serialize_with_flavor(self, postcard::ser_flavors::Size::default())
     }
 
     fn to_json(&self) -> Result<serde_json::Value, serde_json::Error> {

@@ -100,7 +100,16 @@ impl Rollback {
 impl Instance {
     /// The object has been idle: what a panic would be undone by is made anew at the next call.
     pub fn rest(&mut self) {
+        self.rests_large |= self.rollback.large.is_some();
         self.rollback = Rollback::default();
+    }
+
+    /// The object has just been made, and nothing else was done: a large one needs no encoding for its first run then.
+    pub(crate) fn checkpoint_if_large(&mut self) {
+        let bytes = self.state.as_ref().and_then(|state| state.encoded_bytes().ok());
+        if bytes.is_some_and(|bytes| bytes > SMALL_STATE_BYTES_MAX) {
+            self.take_checkpoint();
+        }
     }
 
     /// Prepares for a panic in the run that follows.
@@ -142,7 +151,7 @@ impl Instance {
         }
     }
 
-    fn take_checkpoint(&mut self) {
+    pub(crate) fn take_checkpoint(&mut self) {
         self.rollback.large = None;
         let image = self.image();
         if image.state.as_ref().is_some_and(|state| state.len() > SMALL_STATE_BYTES_MAX) {
