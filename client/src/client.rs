@@ -334,6 +334,8 @@ impl Shared {
 
     async fn say_goodbye(&self) {
         const PATIENCE: Duration = Duration::from_secs(2);
+        // A node that cannot be reached ends the session by itself, with the grace period.
+        const TO_REACH: Duration = Duration::from_millis(500);
         let deadline = Instant::now() + PATIENCE;
         while self.casts.load(Ordering::Acquire) > 0 && Instant::now() < deadline {
             self.pause(Duration::from_millis(1)).await;
@@ -346,7 +348,10 @@ impl Shared {
             connection.goodbye();
         }
         // A node that has read the farewell ends the stream: what was only written may still be lost with this process.
-        while connections.iter().any(|to| to.is_open()) && Instant::now() < deadline {
+        let reached_by = Instant::now() + TO_REACH;
+        while Instant::now() < deadline
+            && connections.iter().any(|to| to.is_open() || (to.owes_goodbye() && Instant::now() < reached_by))
+        {
             self.pause(Duration::from_millis(1)).await;
         }
     }

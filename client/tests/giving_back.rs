@@ -197,3 +197,21 @@ async fn who_comes_back_after_the_end_of_its_session_is_told_what_is_so() {
     assert_eq!(soon("the late caller is told", increment).await.expect("does not panic"), Ok(2));
     assert_eq!(other.object(Counter::named("c")).get_async().await, Ok(2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_ends_between_two_tries_to_open_its_stream_ends_its_session() {
+    let node = embedded(|options| options.session_grace_ms = 600_000);
+    let other = Arc::new(client(node.address()).await);
+    let lock = Mutex::named("m", 0_u64);
+    for n_yields in 0..20 {
+        let network = Network::around(&node).await;
+        let holder = client(&network.address).await;
+        std::mem::forget(lock.through(Arc::new(holder.clone())).lock_async().await.expect("locks"));
+        network.cut();
+        for _ in 0..n_yields {
+            tokio::task::yield_now().await;
+        }
+        soon("the client closes", holder.close()).await;
+        drop(lock.through(other.clone()).lock_timeout_async(PATIENCE).await.expect("the session has ended"));
+    }
+}
