@@ -347,6 +347,8 @@ impl Shared {
         for connection in &connections {
             connection.goodbye();
         }
+        // Whatever is called later belongs to another session.
+        self.renew_session(session);
         // A node that has read the farewell ends the stream: what was only written may still be lost with this process.
         let reached_by = Instant::now() + TO_REACH;
         while Instant::now() < deadline

@@ -191,9 +191,10 @@ impl Connection {
             (state.registered, state.owned_job)
         };
         let (session, owned_job) = match (&client, registered) {
-            (Some(client), _) => (client.session(), client.owned_job()),
             // There is only its end to be told.
+            (Some(client), Some(registered)) if client.has_closed(registered) => (registered, job),
             (None, Some(registered)) => (registered, job),
+            (Some(client), _) => (client.session(), client.owned_job()),
             (None, None) => {
                 self.lock().stream = Stream::Gone("the client is shutting down".to_owned());
                 return false;
