@@ -156,8 +156,13 @@ pub enum Refusal {
     #[error("there is no such object, and it cannot be made without the arguments of its constructor")]
     NotCreated,
     /// The object exists, made with other constructor arguments than the caller's.
-    #[error("the object exists already, made with other constructor arguments")]
-    DifferentArguments,
+    #[error("the object exists already, made with {made}, and this caller names {caller}")]
+    DifferentArguments {
+        /// What it was made with, as far as the node knows: `{parties: 3}`.
+        made: String,
+        /// What the caller names.
+        caller: String,
+    },
     /// The constructor refused its arguments or panicked.
     #[error("the constructor failed: {0}")]
     Constructor(String),

@@ -10,6 +10,7 @@ use std::panic::catch_unwind;
 use bytes::Bytes;
 
 use crate::caller::{SYSTEM_METHODS_FROM, system};
+use crate::construction::Made;
 use crate::entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
 use crate::error::{Fault, Refusal};
 use crate::execution::{Step, failed, panic_message, parked_call};
@@ -37,8 +38,8 @@ pub struct Instance {
     pub(crate) lost: bool,
     /// Set when the object rests that had a checkpoint: its next write begins with another one.
     pub(crate) rests_large: bool,
-    /// The hash of the constructor's arguments; 0 where there were none.
-    pub(crate) construction: u64,
+    /// The constructor's arguments, where there were any.
+    pub(crate) construction: Option<Box<Made>>,
     pub(crate) parked: ParkedCalls,
     /// Where the object was made in the log: what was granted before then was granted by an earlier object of the name.
     pub(crate) made_at: LogIndex,
@@ -69,7 +70,7 @@ impl Instance {
             state: None,
             lost: false,
             rests_large: false,
-            construction: 0,
+            construction: None,
             parked: ParkedCalls::new(),
             made_at: LogIndex(0),
             n_runs: 0,
@@ -229,22 +230,28 @@ impl Instance {
                 Wanted::Hash(hash) => *hash,
                 Wanted::Arguments(construction) => construction.hash,
             };
-            return if hash == self.construction { Ok(false) } else { Err(Refusal::DifferentArguments) };
+            let made = self.construction.as_deref();
+            if hash == made.map_or(0, Made::hash) {
+                return Ok(false);
+            }
+            let made = made.map_or_else(|| "none".to_owned(), |made| made.for_people(self.object_type));
+            return Err(Refusal::DifferentArguments { made, caller: wanted.for_people(self.object_type) });
         }
-        let (state, hash) = self.make(wanted)?;
-        (self.state, self.construction, self.made_at) = (Some(state), hash, stamp.index);
+        let (state, made) = self.make(wanted)?;
+        (self.state, self.construction, self.made_at) = (Some(state), made, stamp.index);
         Ok(true)
     }
 
-    /// Runs the constructor; returns the state and the hash of the arguments.
-    fn make(&self, wanted: &Wanted) -> Result<(Box<dyn State>, u64), Refusal> {
-        let (arguments, hash) = match wanted {
-            Wanted::Anything => (None, 0),
+    /// Runs the constructor; returns the state and what it was made with.
+    fn make(&self, wanted: &Wanted) -> Result<(Box<dyn State>, Option<Box<Made>>), Refusal> {
+        let construction = match wanted {
+            Wanted::Anything => None,
             Wanted::Hash(_) => return Err(Refusal::NotCreated),
-            Wanted::Arguments(construction) => (Some(construction.arguments.as_ref()), construction.hash),
+            Wanted::Arguments(construction) => Some(construction),
         };
+        let arguments = construction.map(|construction| construction.arguments.as_ref());
         match catch_unwind(|| (self.object_type.create)(arguments)) {
-            Ok(Ok(state)) => Ok((state, hash)),
+            Ok(Ok(state)) => Ok((state, construction.map(|construction| Box::new(Made::of(construction))))),
             Ok(Err(CreateError::NoArguments)) => Err(Refusal::NotCreated),
             Ok(Err(CreateError::Arguments(why))) => Err(Refusal::Arguments { method: "new".to_owned(), why }),
             Ok(Err(CreateError::Constructor(why))) => Err(Refusal::Constructor(why)),
@@ -258,9 +265,9 @@ impl Instance {
         }
         let body = match call.method {
             system::CREATE => self.ensure(stamp, &call.construction).map(encoded),
-            system::FORCE_NEW => self.make(&call.construction).map(|(state, hash)| {
+            system::FORCE_NEW => self.make(&call.construction).map(|(state, made)| {
                 self.remove(stamp, out);
-                (self.state, self.construction, self.made_at) = (Some(state), hash, stamp.index);
+                (self.state, self.construction, self.made_at) = (Some(state), made, stamp.index);
                 Bytes::new()
             }),
             system::DELETE => Ok(encoded(self.remove(stamp, out))),

@@ -193,8 +193,12 @@ pub enum Constructor {
     Arguments {
         /// The shape of the arguments, as a tuple.
         arguments: fn() -> String,
+        /// The arguments' names.
+        names: &'static [&'static str],
         /// Encodes arguments that a person typed.
         from_json: fn(&[serde_json::Value]) -> Result<Vec<u8>, String>,
+        /// Decodes arguments for a person.
+        to_json: fn(&[u8]) -> Result<serde_json::Value, String>,
     },
 }
 

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::construction::Made;
 use crate::entry::{Entry, Outcomes};
 use crate::guards::GuardQueue;
 use crate::ids::WaiterId;
@@ -54,7 +55,7 @@ type Poisoned = BTreeMap<WaiterId, String>;
 /// All of an instance, as a value.
 struct Image {
     state: Option<Vec<u8>>,
-    construction: u64,
+    construction: Option<Box<Made>>,
     parked: ParkedCalls,
     queues: BTreeMap<u16, GuardQueue>,
     nested: NestedTable,
@@ -172,7 +173,7 @@ impl Instance {
         let extras = self.extras.as_deref();
         Image {
             state: self.encoded_state(),
-            construction: self.construction,
+            construction: self.construction.clone(),
             parked: self.parked.clone(),
             queues: extras.map(|extras| extras.queues.clone()).unwrap_or_default(),
             nested: extras.map(|extras| extras.nested.clone()).unwrap_or_default(),
@@ -184,7 +185,7 @@ impl Instance {
         let Some(mut large) = self.rollback.large.take() else { return };
         self.state = large.checkpoint.state.as_deref().and_then(|bytes| (self.object_type.decode)(bytes).ok());
         self.lost = self.state.is_none() && large.checkpoint.state.is_some();
-        self.construction = large.checkpoint.construction;
+        self.construction.clone_from(&large.checkpoint.construction);
         self.parked = large.checkpoint.parked.clone();
         let queues = large.checkpoint.queues.clone();
         let untaken = self.extras.take().map(|extras| extras.untaken).unwrap_or_default();

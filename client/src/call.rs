@@ -314,6 +314,13 @@ impl Call {
                 let caller = self.outgoing.object_type.shape().to_owned();
                 Next::Return(Err(refused(&self.outgoing, Refusal::Shape { caller, node })))
             }
+            Refusal::DifferentArguments { made, caller } => {
+                // The node may know only the hash of what this caller names.
+                let named = self.outgoing.construction.as_ref();
+                let caller =
+                    named.map_or(caller, |named| self.outgoing.object_type.construction_text(&named.arguments));
+                Next::Return(Err(refused(&self.outgoing, Refusal::DifferentArguments { made, caller })))
+            }
             other => Next::Return(Err(refused(&self.outgoing, other))),
         }
     }
