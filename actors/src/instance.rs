@@ -26,6 +26,9 @@ use crate::waiter::{ParkedCall, ParkedCalls};
 /// How long a nested call may take if its parent has no earlier deadline.
 pub const NESTED_TIMEOUT_MS: u64 = 30_000;
 
+/// A new state, and the arguments that it was made with.
+type Created = (Box<dyn State>, Option<Box<Made>>);
+
 /// One object.
 pub struct Instance {
     pub(crate) object_type: &'static ObjectType,
@@ -243,7 +246,7 @@ impl Instance {
     }
 
     /// Runs the constructor; returns the state and what it was made with.
-    fn make(&self, wanted: &Wanted) -> Result<(Box<dyn State>, Option<Box<Made>>), Refusal> {
+    fn make(&self, wanted: &Wanted) -> Result<Created, Refusal> {
         let construction = match wanted {
             Wanted::Anything => None,
             Wanted::Hash(_) => return Err(Refusal::NotCreated),

@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use greenroom_actors::wire::{Request, parts};
-use greenroom_actors::{
-    CallId, Erased, Error, Fault, JobId, OutgoingCall, Refusal, SlotId, check_key, hash_object, slot_of,
-};
+use greenroom_actors::{CallId, Error, Fault, JobId, OutgoingCall, Refusal, SlotId, check_key, hash_object, slot_of};
 use tokio::sync::oneshot;
 
 use crate::client::Shared;
@@ -27,7 +25,7 @@ const ACK_ABOVE_BYTES: usize = 1024;
 /// The usual way (sent at once, answered at once) needs little memory; everything else is in a box of its own.
 pub(crate) async fn make_call(shared: Arc<Shared>, outgoing: OutgoingCall, effort: Effort) -> Result<Bytes, Error> {
     if let Err(error) = check_key(outgoing.key.as_str()) {
-        return Err(refused(&outgoing, error.into()));
+        return Err(outgoing.refused(error.into()));
     }
     if shared.has_lost_job(outgoing.job) {
         return Err(Error::ObjectLost { object: outgoing.object() });
@@ -239,7 +237,7 @@ impl Call {
             }
             Err(NotSent::TooLarge { bytes, bytes_max }) => {
                 let refusal = Refusal::TooLarge { bytes: bytes as u64, bytes_max: bytes_max as u64 };
-                Next::Return(Err(refused(&self.outgoing, refusal)))
+                Next::Return(Err(self.outgoing.refused(refusal)))
             }
         }
     }
@@ -310,18 +308,7 @@ impl Call {
             Refusal::Expired if self.outgoing.parks => {
                 Next::Return(Err(Error::TimedOut { object: self.outgoing.object() }))
             }
-            Refusal::Shape { node, .. } => {
-                let caller = self.outgoing.object_type.shape().to_owned();
-                Next::Return(Err(refused(&self.outgoing, Refusal::Shape { caller, node })))
-            }
-            Refusal::DifferentArguments { made, caller } => {
-                // The node may know only the hash of what this caller names.
-                let named = self.outgoing.construction.as_ref();
-                let caller =
-                    named.map_or(caller, |named| self.outgoing.object_type.construction_text(&named.arguments));
-                Next::Return(Err(refused(&self.outgoing, Refusal::DifferentArguments { made, caller })))
-            }
-            other => Next::Return(Err(refused(&self.outgoing, other))),
+            other => Next::Return(Err(self.outgoing.refused(other))),
         }
     }
 
@@ -400,8 +387,4 @@ impl Drop for Call {
         // The future was dropped before its outcome was known.
         self.abandon();
     }
-}
-
-fn refused(outgoing: &OutgoingCall, refusal: Refusal) -> Error<Erased> {
-    Error::Refused { object: outgoing.object(), refusal }
 }
