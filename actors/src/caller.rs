@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::ids::JobId;
 use crate::object::ObjectType;
 
@@ -98,6 +98,21 @@ pub struct OutgoingCall {
 }
 
 impl OutgoingCall {
+    /// The error of the call when it is refused so, completed by what only its caller knows.
+    pub fn refused(&self, refusal: Refusal) -> Error {
+        let refusal = match refusal {
+            Refusal::Shape { node, .. } => Refusal::Shape { caller: self.object_type.shape().to_owned(), node },
+            Refusal::DifferentArguments { made, caller } => {
+                // The node may have been told only the hash.
+                let named = self.construction.as_ref();
+                let caller = named.map_or(caller, |named| self.object_type.construction_text(&named.arguments));
+                Refusal::DifferentArguments { made, caller }
+            }
+            other => other,
+        };
+        Error::Refused { object: self.object(), refusal }
+    }
+
     /// The object, as `Type/key`.
     pub fn object(&self) -> String {
         format!("{}/{}", self.object_type.name, self.key.as_str())

@@ -89,10 +89,10 @@ impl Instance {
         self.tell(self.object_type.hooks.holders)
     }
 
-    /// How large the encoded state is; `None` if there is none, or its `Serialize` fails. It costs an encoding.
+    /// How large the encoded state is; `None` if there is none, or its `Serialize` fails. It goes through the state.
     pub fn state_bytes(&self) -> Option<usize> {
         // Whoever looks must not bring the node down.
-        catch_unwind(AssertUnwindSafe(|| self.encoded_state())).ok()?.map(|bytes| bytes.len())
+        catch_unwind(AssertUnwindSafe(|| self.state.as_ref()?.encoded_bytes().ok())).ok()?
     }
 
     /// The state for people, or why there is none.

@@ -18,7 +18,8 @@ pub struct Erased(pub String);
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error<E = Erased> {
-    /// The method returned an error. It was applied, and what the method changed stays: do not retry blindly.
+    /// The method returned an error. It has run, and what it changed before that stays; most change nothing, as those of the
+    /// library's types do unless their pages say otherwise.
     Method(E),
     /// The cluster refused the call. Nothing was applied; the refusal says what would help.
     Refused {
@@ -72,7 +73,8 @@ pub enum Error<E = Erased> {
         /// The object, as `Type/key`.
         object: String,
     },
-    /// The caller's grant was taken from it and given to another. Nothing was applied; what the caller held is void.
+    /// The caller's grant was taken from it, as at the end of its session, or is that of an earlier object of the name.
+    /// Nothing was applied; what the caller held is void.
     Superseded {
         /// The object, as `Type/key`.
         object: String,
@@ -86,10 +88,13 @@ pub enum Error<E = Erased> {
         /// What the decoder said.
         why: String,
     },
-    /// A blocking call was made on a thread that runs async tasks. Nothing was sent: use the method's `_async` twin.
+    /// A blocking call was made on a thread that runs async tasks. It was not made: use the method's `_async` twin.
     Blocking {
         /// The object, as `Type/key`.
         object: String,
+        /// Whether the call took a guard or the like, which is given back now as by a drop: without waiting, and with what
+        /// was changed. Otherwise nothing was sent.
+        given_back: bool,
     },
     /// A handle was called from inside a method of an object. Nothing was sent: use [`Turn::call`](crate::Turn::call).
     InsideMethod {
@@ -151,8 +156,13 @@ pub enum Refusal {
     #[error("there is no such object, and it cannot be made without the arguments of its constructor")]
     NotCreated,
     /// The object exists, made with other constructor arguments than the caller's.
-    #[error("the object exists already, made with other constructor arguments")]
-    DifferentArguments,
+    #[error("the object exists already, made with {made}, and this caller names {caller}")]
+    DifferentArguments {
+        /// What it was made with, as far as the node knows: `{parties: 3}`.
+        made: String,
+        /// What the caller names.
+        caller: String,
+    },
     /// The constructor refused its arguments or panicked.
     #[error("the constructor failed: {0}")]
     Constructor(String),
@@ -276,10 +286,14 @@ impl MethodError for Erased {
 
 impl<E> Error<E> {
     /// Whether the call's effects are in the object: `Some(true)` yes, `Some(false)` no, `None` not known.
+    ///
+    /// Of an error that a method returned only its type knows whether it changed something first. `Some(true)` is said of
+    /// calls that ran to their end, and of which only the answer is missing; one that only reads has changed nothing then.
     pub fn applied(&self) -> Option<bool> {
         match self {
-            Self::Method(_) | Self::Abandoned { .. } | Self::Reply { .. } => Some(true),
-            Self::Unknown { .. } | Self::ObjectLost { .. } => None,
+            Self::Abandoned { .. } | Self::Reply { .. } => Some(true),
+            Self::Method(_) | Self::Unknown { .. } | Self::ObjectLost { .. } => None,
+            Self::Blocking { given_back: true, .. } => None,
             Self::Refused { .. }
             | Self::NotSent { .. }
             | Self::TimedOut { .. }
@@ -327,7 +341,7 @@ impl<E> Error<E> {
             Self::ObjectLost { object } => Error::ObjectLost { object },
             Self::Superseded { object, fence } => Error::Superseded { object, fence },
             Self::Reply { object, why } => Error::Reply { object, why },
-            Self::Blocking { object } => Error::Blocking { object },
+            Self::Blocking { object, given_back } => Error::Blocking { object, given_back },
             Self::InsideMethod { object } => Error::InsideMethod { object },
         }
     }
@@ -362,15 +376,23 @@ impl<E: MethodError> fmt::Display for Error<E> {
                 write!(f, "`{object}` is gone: it was deleted, or lost with the nodes that held it")
             }
             Self::Superseded { object, fence } => {
-                write!(f, "the grant {fence} of `{object}` was taken away and given to another, nothing was applied")
+                write!(
+                    f,
+                    "the grant {fence} of `{object}` is held no more: it was taken away, or the object was made anew; nothing was applied"
+                )
             }
             Self::Reply { object, why } => {
                 write!(f, "the call to `{object}` was applied, but its reply does not decode: {why}")
             }
-            Self::Blocking { object } => {
+            Self::Blocking { object, given_back } => {
+                let how = if *given_back {
+                    "was not waited for, what it gives back goes as by a drop"
+                } else {
+                    "was not made"
+                };
                 write!(
                     f,
-                    "a blocking call to `{object}` on a thread that runs async tasks: use the method's `_async` twin"
+                    "a blocking call to `{object}` on a thread that runs async tasks {how}: use the method's `_async` twin"
                 )
             }
             Self::InsideMethod { object } => {

@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Fence, Owner, WaiterId};
 use crate::object::Holder;
 use crate::turn::Turn;
-use crate::waiter::Waiter;
+use crate::waiter::{Waiter, encode_reply};
 
 /// Something that was given out, with what the object remembers of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,6 +181,21 @@ impl<R, T> WaitQueue<R, T> {
     /// Takes all calls that still wait.
     pub fn drain(&mut self) -> impl Iterator<Item = (Waiter<R>, T)> + use<R, T> {
         std::mem::take(&mut self.waiting).into_iter().filter(|(waiter, _)| waiter.is_live())
+    }
+
+    /// Answers all calls that still wait with `value`, which is encoded once: however large it is, and however many wait.
+    ///
+    /// # Panics
+    /// When `R`'s `Serialize` fails, or outside of an object's method.
+    pub fn reply_all(&mut self, value: &R)
+    where
+        R: Serialize,
+    {
+        let mut body = None;
+        for (waiter, _) in self.drain() {
+            let body: &Bytes = body.get_or_insert_with(|| encode_reply(value));
+            waiter.reply_encoded(body.clone());
+        }
     }
 
     /// Takes those calls that still wait and want what `wanted` is true of, in order.

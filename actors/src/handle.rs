@@ -1,5 +1,6 @@
 //! Handles: references to objects by type and key, and the small trait through which they reach the cluster.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -15,6 +16,11 @@ use crate::ids::JobId;
 use crate::object::{Constructor, ObjectType, undecodable};
 use crate::turn::{Message, RawMessage};
 use crate::waiter::inside_turn;
+
+thread_local! {
+    /// How many casts this thread has made.
+    static CASTS: Cell<u64> = const { Cell::new(0) };
+}
 
 /// An untyped handle: what the handles that `#[object]` makes are made of. Cloning it is cheap.
 #[derive(Clone)]
@@ -117,7 +123,15 @@ impl RawHandle {
     /// # Errors
     /// As every call's; [`Refusal::DifferentArguments`](crate::Refusal::DifferentArguments) when it exists, made with others.
     pub fn create(&self) -> Result<bool, Error> {
-        self.call::<_, bool, Erased>(system::CREATE, &())
+        self.wait(self.create_async())
+    }
+
+    /// The twin of [`create`](Self::create) for async code.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create)'s.
+    pub fn create_async(&self) -> impl Future<Output = Result<bool, Error>> + Send + use<> {
+        self.call_once(system::CREATE, &())
     }
 
     /// Makes the object anew from its constructor, whatever was there. Calls parked in the old one end with `ObjectLost`.
@@ -125,7 +139,15 @@ impl RawHandle {
     /// # Errors
     /// As every call's.
     pub fn force_new(&self) -> Result<(), Error> {
-        self.call::<_, (), Erased>(system::FORCE_NEW, &())
+        self.wait(self.force_new_async())
+    }
+
+    /// The twin of [`force_new`](Self::force_new) for async code.
+    ///
+    /// # Errors
+    /// As every call's.
+    pub fn force_new_async(&self) -> impl Future<Output = Result<(), Error>> + Send + use<> {
+        self.call_once(system::FORCE_NEW, &())
     }
 
     /// Removes the object; returns whether it was there. Calls parked in it end with `ObjectLost`.
@@ -133,7 +155,15 @@ impl RawHandle {
     /// # Errors
     /// As every call's.
     pub fn delete(&self) -> Result<bool, Error> {
-        self.call::<_, bool, Erased>(system::DELETE, &())
+        self.wait(self.delete_async())
+    }
+
+    /// The twin of [`delete`](Self::delete) for async code.
+    ///
+    /// # Errors
+    /// As every call's.
+    pub fn delete_async(&self) -> impl Future<Output = Result<bool, Error>> + Send + use<> {
+        self.call_once(system::DELETE, &())
     }
 
     /// What the object says of itself to people: its `state`, its `holders`, and the calls that are `parked` in it.
@@ -141,8 +171,18 @@ impl RawHandle {
     /// # Errors
     /// As every call's.
     pub fn describe(&self) -> Result<serde_json::Value, Error> {
-        let text = self.call::<_, String, Erased>(system::DESCRIBE, &())?;
-        serde_json::from_str(&text).map_err(|error| Error::Reply { object: self.name(), why: error.to_string() })
+        self.wait(self.describe_async())
+    }
+
+    /// The twin of [`describe`](Self::describe) for async code.
+    ///
+    /// # Errors
+    /// As every call's.
+    pub fn describe_async(&self) -> impl Future<Output = Result<serde_json::Value, Error>> + Send + use<> {
+        let (described, object) = (self.call_once::<_, String, Erased>(system::DESCRIBE, &()), self.name());
+        async move {
+            serde_json::from_str(&described.await?).map_err(|error| Error::Reply { object, why: error.to_string() })
+        }
     }
 
     /// Calls the method of that number and blocks until its reply is there.
@@ -161,18 +201,21 @@ impl RawHandle {
     /// Blocks this thread until `future`, which makes calls of the object, is done.
     ///
     /// # Errors
-    /// The future's; and [`Error::Blocking`] on a thread that runs async tasks, where nothing is sent.
+    /// The future's; and [`Error::Blocking`] on a thread that runs async tasks, where it is dropped and has made no call. What
+    /// it would have given back, such as a guard, is given back all the same, as by a drop.
     pub fn wait<T, E>(&self, future: impl Future<Output = Result<T, Error<E>>>) -> Result<T, Error<E>> {
         if inside_turn() {
             return Err(Error::InsideMethod { object: self.name() });
         }
         let caller = self.caller().map_err(Error::widen)?;
+        let casts_before = CASTS.get();
         let mut output = None;
         {
             let task = std::pin::pin!(async { output = Some(future.await) });
             caller.block_on(task);
         }
-        output.unwrap_or_else(|| Err(Error::Blocking { object: self.name() }))
+        // What the future owned has been dropped by now.
+        output.unwrap_or_else(|| Err(Error::Blocking { object: self.name(), given_back: CASTS.get() != casts_before }))
     }
 
     /// Calls the method of that number. The call is made at the first poll.
@@ -251,6 +294,7 @@ impl RawHandle {
         if let (Ok(call), Ok(otherwise), Ok(caller)) =
             (outgoing(arguments), otherwise.map(outgoing).transpose(), self.caller())
         {
+            CASTS.set(CASTS.get() + 1);
             caller.cast(call, otherwise);
         }
     }

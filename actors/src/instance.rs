@@ -10,6 +10,7 @@ use std::panic::catch_unwind;
 use bytes::Bytes;
 
 use crate::caller::{SYSTEM_METHODS_FROM, system};
+use crate::construction::Made;
 use crate::entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
 use crate::error::{Fault, Refusal};
 use crate::execution::{Step, failed, panic_message, parked_call};
@@ -25,6 +26,9 @@ use crate::waiter::{ParkedCall, ParkedCalls};
 /// How long a nested call may take if its parent has no earlier deadline.
 pub const NESTED_TIMEOUT_MS: u64 = 30_000;
 
+/// A new state, and the arguments that it was made with.
+type Created = (Box<dyn State>, Option<Box<Made>>);
+
 /// One object.
 pub struct Instance {
     pub(crate) object_type: &'static ObjectType,
@@ -33,8 +37,10 @@ pub struct Instance {
     pub(crate) state: Option<Box<dyn State>>,
     /// Set when the state could not be restored after a panic: nobody may see what is left.
     pub(crate) lost: bool,
-    /// The hash of the constructor's arguments; 0 where there were none.
-    pub(crate) construction: u64,
+    /// Set when the object rests that had a checkpoint: its next write begins with another one.
+    pub(crate) rests_large: bool,
+    /// The constructor's arguments, where there were any.
+    pub(crate) construction: Option<Box<Made>>,
     pub(crate) parked: ParkedCalls,
     /// Where the object was made in the log: what was granted before then was granted by an earlier object of the name.
     pub(crate) made_at: LogIndex,
@@ -65,7 +71,8 @@ impl Instance {
             hash,
             state: None,
             lost: false,
-            construction: 0,
+            rests_large: false,
+            construction: None,
             parked: ParkedCalls::new(),
             made_at: LogIndex(0),
             applied: LogIndex(0),
@@ -129,6 +136,10 @@ impl Instance {
         scratch.clear();
         let mark = out.mark();
         self.rollback.begin();
+        if self.rests_large && !entry.only_reads(self.object_type) {
+            self.rests_large = false;
+            self.take_checkpoint();
+        }
         self.apply_kind(entry, scratch, out);
         // A large object that panicked was rebuilt from its checkpoint: the entry is applied again without the run that panicked.
         while self.rollback.must_repeat() {
@@ -184,8 +195,10 @@ impl Instance {
         if self.lost {
             return out.answers.push((call.call, lost(stamp)));
         }
-        if let Err(refusal) = self.ensure(stamp, &call.construction) {
-            return out.refuse(call.call, stamp.index, refusal);
+        match self.ensure(stamp, &call.construction) {
+            Ok(true) => self.checkpoint_if_large(),
+            Ok(false) => {}
+            Err(refusal) => return out.refuse(call.call, stamp.index, refusal),
         }
         let Some(method) = self.object_type.methods.get(usize::from(call.method)) else {
             let name = self.object_type.name.to_owned();
@@ -270,22 +283,28 @@ impl Instance {
                 Wanted::Hash(hash) => *hash,
                 Wanted::Arguments(construction) => construction.hash,
             };
-            return if hash == self.construction { Ok(false) } else { Err(Refusal::DifferentArguments) };
+            let made = self.construction.as_deref();
+            if hash == made.map_or(0, Made::hash) {
+                return Ok(false);
+            }
+            let made = made.map_or_else(|| "none".to_owned(), |made| made.for_people(self.object_type));
+            return Err(Refusal::DifferentArguments { made, caller: wanted.for_people(self.object_type) });
         }
-        let (state, hash) = self.make(wanted)?;
-        (self.state, self.construction, self.made_at) = (Some(state), hash, stamp.index);
+        let (state, made) = self.make(wanted)?;
+        (self.state, self.construction, self.made_at) = (Some(state), made, stamp.index);
         Ok(true)
     }
 
-    /// Runs the constructor; returns the state and the hash of the arguments.
-    fn make(&self, wanted: &Wanted) -> Result<(Box<dyn State>, u64), Refusal> {
-        let (arguments, hash) = match wanted {
-            Wanted::Anything => (None, 0),
+    /// Runs the constructor; returns the state and what it was made with.
+    fn make(&self, wanted: &Wanted) -> Result<Created, Refusal> {
+        let construction = match wanted {
+            Wanted::Anything => None,
             Wanted::Hash(_) => return Err(Refusal::NotCreated),
-            Wanted::Arguments(construction) => (Some(construction.arguments.as_ref()), construction.hash),
+            Wanted::Arguments(construction) => Some(construction),
         };
+        let arguments = construction.map(|construction| construction.arguments.as_ref());
         match catch_unwind(|| (self.object_type.create)(arguments)) {
-            Ok(Ok(state)) => Ok((state, hash)),
+            Ok(Ok(state)) => Ok((state, construction.map(|construction| Box::new(Made::of(construction))))),
             Ok(Err(CreateError::NoArguments)) => Err(Refusal::NotCreated),
             Ok(Err(CreateError::Arguments(why))) => Err(Refusal::Arguments { method: "new".to_owned(), why }),
             Ok(Err(CreateError::Constructor(why))) => Err(Refusal::Constructor(why)),
@@ -299,9 +318,9 @@ impl Instance {
         }
         let body = match call.method {
             system::CREATE => self.ensure(stamp, &call.construction).map(encoded),
-            system::FORCE_NEW => self.make(&call.construction).map(|(state, hash)| {
+            system::FORCE_NEW => self.make(&call.construction).map(|(state, made)| {
                 self.remove(stamp, out);
-                (self.state, self.construction, self.made_at) = (Some(state), hash, stamp.index);
+                (self.state, self.construction, self.made_at) = (Some(state), made, stamp.index);
                 Bytes::new()
             }),
             system::DELETE => Ok(encoded(self.remove(stamp, out))),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::construction::Made;
 use crate::guards::GuardQueue;
 use crate::ids::{CallId, LogIndex};
 use crate::instance::{Extras, Instance};
@@ -18,7 +19,7 @@ pub struct InstanceImage {
     /// The encoded state, if the object exists.
     state: Option<Bytes>,
     lost: bool,
-    construction: u64,
+    construction: Option<Box<Made>>,
     made_at: LogIndex,
     applied: LogIndex,
     parked: ParkedCalls,
@@ -52,7 +53,7 @@ impl Instance {
             // A state that cannot be encoded is lost with its node; nobody may see another one in its place.
             lost: self.lost || (state.is_none() && self.exists()),
             state,
-            construction: self.construction,
+            construction: self.construction.clone(),
             made_at: self.made_at,
             applied: self.applied,
             parked: self.parked.clone(),

@@ -8,6 +8,7 @@ extern crate self as greenroom;
 mod arrival;
 mod caller;
 pub mod combine;
+mod construction;
 mod coordinator;
 mod description;
 mod entry;

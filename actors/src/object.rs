@@ -47,6 +47,12 @@ pub trait State: Any + Send + Sync {
     /// When the type's `Serialize` fails.
     fn encode(&self, out: Vec<u8>) -> Result<Vec<u8>, postcard::Error>;
 
+    /// How large the encoded state is. It goes through the state, and takes no memory.
+    ///
+    /// # Errors
+    /// When the type's `Serialize` fails.
+    fn encoded_bytes(&self) -> Result<usize, postcard::Error>;
+
     /// The state for people.
     ///
     /// # Errors
@@ -57,6 +63,10 @@ pub trait State: Any + Send + Sync {
 impl<T: Object> State for T {
     fn encode(&self, out: Vec<u8>) -> Result<Vec<u8>, postcard::Error> {
         postcard::to_extend(self, out)
+    }
+
+    fn encoded_bytes(&self) -> Result<usize, postcard::Error> {
+        postcard::serialize_with_flavor(self, postcard::ser_flavors::Size::default())
     }
 
     fn to_json(&self) -> Result<serde_json::Value, serde_json::Error> {
@@ -180,8 +190,12 @@ pub enum Constructor {
     Arguments {
         /// The shape of the arguments, as a tuple.
         arguments: fn() -> String,
+        /// The arguments' names.
+        names: &'static [&'static str],
         /// Encodes arguments that a person typed.
         from_json: fn(&[serde_json::Value]) -> Result<Vec<u8>, String>,
+        /// Decodes arguments for a person.
+        to_json: fn(&[u8]) -> Result<serde_json::Value, String>,
     },
 }
 

@@ -14,8 +14,8 @@ use bytes::Bytes;
 /// The most lanes that a session may use in one slot: one for each call that it has in flight there.
 pub const LANES_MAX: usize = 1 << 20;
 
-/// How long the replies of a session that has ended are kept.
-const ENDED_FOR_MS: u64 = 10_000;
+/// How long the replies of a session that has ended are kept, for a client that was stopped and asks what became of a call.
+const ENDED_FOR_MS: u64 = 60_000;
 
 /// A reply, as it is kept for a retry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,11 +132,6 @@ pub struct ReplyTable {
 }
 
 impl ReplyTable {
-    /// Whether the session has made calls here that are not forgotten.
-    pub fn knows(&self, session: SessionId) -> bool {
-        self.sessions.contains_key(&session)
-    }
-
     /// Looks a call up, without accepting it.
     pub fn admission(&self, call: CallId) -> Admission {
         let Some(session) = self.sessions.get(&call.session) else { return Admission::New };
@@ -157,6 +152,11 @@ impl ReplyTable {
             CallState::Done(answer) => Admission::Done(answer.clone()),
             CallState::Acknowledged => Admission::Stale,
         }
+    }
+
+    /// Whether the table has any calls of the session: if it has, it knows of each whether it was accepted.
+    pub fn knows(&self, session: SessionId) -> bool {
+        self.sessions.contains_key(&session)
     }
 
     /// Notes that the call of that method was ordered at `index`. Its table entry lasts at least until `expires_ms`.

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::construction::Made;
 use crate::entry::{Entry, Outcomes};
 use crate::guards::GuardQueue;
 use crate::ids::WaiterId;
@@ -54,7 +55,7 @@ type Poisoned = BTreeMap<WaiterId, String>;
 /// All of an instance, as a value.
 struct Image {
     state: Option<Vec<u8>>,
-    construction: u64,
+    construction: Option<Box<Made>>,
     parked: ParkedCalls,
     queues: BTreeMap<u16, GuardQueue>,
     nested: NestedTable,
@@ -100,7 +101,16 @@ impl Rollback {
 impl Instance {
     /// The object has been idle: what a panic would be undone by is made anew at the next call.
     pub fn rest(&mut self) {
+        self.rests_large |= self.rollback.large.is_some();
         self.rollback = Rollback::default();
+    }
+
+    /// The object has just been made, and nothing else was done: a large one needs no encoding for its first run then.
+    pub(crate) fn checkpoint_if_large(&mut self) {
+        let bytes = self.state.as_ref().and_then(|state| state.encoded_bytes().ok());
+        if bytes.is_some_and(|bytes| bytes > SMALL_STATE_BYTES_MAX) {
+            self.take_checkpoint();
+        }
     }
 
     /// Prepares for a panic in the run that follows.
@@ -142,7 +152,7 @@ impl Instance {
         }
     }
 
-    fn take_checkpoint(&mut self) {
+    pub(crate) fn take_checkpoint(&mut self) {
         self.rollback.large = None;
         let image = self.image();
         if image.state.as_ref().is_some_and(|state| state.len() > SMALL_STATE_BYTES_MAX) {
@@ -163,7 +173,7 @@ impl Instance {
         let extras = self.extras.as_deref();
         Image {
             state: self.encoded_state(),
-            construction: self.construction,
+            construction: self.construction.clone(),
             parked: self.parked.clone(),
             queues: extras.map(|extras| extras.queues.clone()).unwrap_or_default(),
             nested: extras.map(|extras| extras.nested.clone()).unwrap_or_default(),
@@ -175,7 +185,7 @@ impl Instance {
         let Some(mut large) = self.rollback.large.take() else { return };
         self.state = large.checkpoint.state.as_deref().and_then(|bytes| (self.object_type.decode)(bytes).ok());
         self.lost = self.state.is_none() && large.checkpoint.state.is_some();
-        self.construction = large.checkpoint.construction;
+        self.construction.clone_from(&large.checkpoint.construction);
         self.parked = large.checkpoint.parked.clone();
         let queues = large.checkpoint.queues.clone();
         let untaken = self.extras.take().map(|extras| extras.untaken).unwrap_or_default();

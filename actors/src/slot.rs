@@ -260,6 +260,21 @@ impl Slot {
         }
     }
 
+    /// What became of `call`, of a session that has ended on this shard? One that was never accepted never will be.
+    ///
+    /// # Errors
+    /// [`Refusal::SessionEnded`] when that is not known any more, or not yet.
+    pub fn handle_late_query(&mut self, call: CallId, now: Now, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+        match self.replies.admission(call) {
+            Admission::New if self.replies.knows(call.session) => {
+                self.kill(call, Fault::Refused(Refusal::Expired), now, out);
+            }
+            Admission::Done(answer) => out.push(Effect::Reply { call, answer }),
+            Admission::New | Admission::Running(_) | Admission::Stale => return Err(Refusal::SessionEnded),
+        }
+        Ok(())
+    }
+
     /// Answers a call that was never accepted, for good: it will not be run when it comes.
     fn kill(&mut self, call: CallId, fault: Fault, now: Now, out: &mut Vec<Effect>) {
         if self.replies.admission(call) != Admission::New {

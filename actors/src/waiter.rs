@@ -97,14 +97,25 @@ impl<T: Serialize> Waiter<T> {
     ///
     /// # Panics
     /// When `T`'s `Serialize` fails, or outside of an object's method.
-    pub fn reply(mut self, value: T) {
+    pub fn reply(self, value: T) {
+        self.reply_encoded(encode_reply(&value));
+    }
+}
+
+/// Encodes what a waiter is answered.
+pub(crate) fn encode_reply<T: Serialize>(value: &T) -> Bytes {
+    postcard::to_allocvec(value).expect("a reply can be encoded").into()
+}
+
+impl<T> Waiter<T> {
+    /// Answers the caller with an encoded value.
+    pub(crate) fn reply_encoded(mut self, body: Bytes) {
         self.spent = true;
-        let body = postcard::to_allocvec(&value).expect("a reply can be encoded");
         SCOPE.with(|scope| {
             let mut scope = scope.borrow_mut();
             let scope = scope.as_mut().expect("a waiter is answered inside a method of its object");
             if let Some(parked) = scope.parked.remove(&self.id) {
-                scope.replies.push((self.id, parked, body.into()));
+                scope.replies.push((self.id, parked, body));
             }
         });
     }

@@ -361,6 +361,14 @@ fn decode_request<'a>(frame: &'a Bytes, mut rest: &'a [u8]) -> Result<Request<'a
 impl Reply {
     /// Appends the frame to `out`.
     pub fn encode(&self, out: &mut BytesMut) {
+        self.encode_head(out);
+        if let Ok(body) = &self.result {
+            out.extend_from_slice(body);
+        }
+    }
+
+    /// Appends the frame without the value, which ends it, to `out`.
+    pub fn encode_head(&self, out: &mut BytesMut) {
         let part = |present: bool, bit: u32| if present { bit } else { 0 };
         let present = part(self.applied, parts::APPLIED)
             | part(self.result.is_err(), parts::FAULT)
@@ -374,9 +382,8 @@ impl Reply {
         put_part(out, self.index.as_ref());
         put_part(out, self.table.as_ref());
         put_part(out, self.fence.as_ref());
-        match &self.result {
-            Ok(body) => out.extend_from_slice(body),
-            Err(fault) => put(out, fault),
+        if let Err(fault) = &self.result {
+            put(out, fault);
         }
     }
 }

@@ -207,6 +207,28 @@ fn a_query_kills_a_call_that_was_never_applied() {
 }
 
 #[test]
+fn what_became_of_a_call_is_known_for_a_while_after_its_session() {
+    const ENDED_FOR_MS: u64 = 60_000;
+    let mut bench = Bench::new();
+    let by = |lane: u32| CallId { session: SessionId(1), lane: Lane(lane), sequence: Sequence(1) };
+    bench.send_as::<Probe, _>(by(50), &Request::of("a"), "push", &(7_u64,));
+    bench.end_session(1);
+    bench.answer(by(50)).expect("answered, and the answer is lost");
+    assert_eq!(bench.query_late(by(50)), Ok(()));
+    assert!(bench.answer(by(50)).expect("answered").applied);
+    assert_eq!(bench.query_late(by(51)), Ok(()), "it never came");
+    assert_eq!(bench.fault(by(51)), Fault::Refused(Refusal::Expired));
+    bench.send_as::<Probe, _>(by(51), &Request::of("a"), "push", &(8_u64,));
+    bench.fault(by(51));
+    assert_eq!(items(&mut bench, "a"), [7]);
+    let unknown = CallId { session: SessionId(3), lane: Lane(50), sequence: Sequence(1) };
+    assert_eq!(bench.query_late(unknown), Err(Refusal::SessionEnded), "nobody knows");
+    bench.advance(bench.now().ms + 2 * ENDED_FOR_MS + 1);
+    bench.trim();
+    assert_eq!(bench.query_late(by(50)), Err(Refusal::SessionEnded), "it is forgotten");
+}
+
+#[test]
 fn a_cancel_that_overtakes_its_call_kills_it() {
     let mut bench = Bench::new();
     let call = CallId { session: SessionId(1), lane: Lane(50), sequence: Sequence(1) };

@@ -354,7 +354,7 @@ fn a_constructor_takes_arguments_and_may_fail() {
 
     let handle = Account::named("a", 10, "log".to_owned()).through(recorder(&()));
     assert_eq!(handle.object().name(), "bank.Account/a");
-    let Constructor::Arguments { arguments: shape, from_json } = &Account::TYPE.constructor else {
+    let Constructor::Arguments { arguments: shape, from_json, .. } = &Account::TYPE.constructor else {
         panic!("the type has a constructor");
     };
     assert_eq!(shape(), "(u64, String)");

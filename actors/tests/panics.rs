@@ -5,13 +5,14 @@ extern crate greenroom_actors as greenroom;
 
 mod common;
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
 
 use common::{Bench, Request};
 use greenroom::{CallId, Fault, Lane, Object, Owner, Sequence, SessionId, Turn, Waiter, WaiterId};
 use greenroom_macros::object;
 use proptest::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// An object in whose methods, guards and hooks lie mines.
 #[object]
@@ -203,4 +204,60 @@ fn the_stories_have_panics() {
     let lay = Step::Call { session: 1, method: 0, number: 2, timeout_ms: None };
     // The mine is not gone: what its panic did is undone.
     assert_eq!(play(&[lay, put(1), put(2), put(3)], 2_000, true).2, 2);
+}
+
+thread_local! {
+    static PASSES: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Counts how often somebody goes through its state.
+#[object]
+#[derive(Debug, Serialize, Deserialize)]
+struct Walked {
+    #[serde(serialize_with = "walk")]
+    bytes: Vec<u8>,
+    n_calls: u64,
+}
+
+fn walk<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    PASSES.set(PASSES.get() + 1);
+    bytes.serialize(serializer)
+}
+
+#[object]
+impl Walked {
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, n_calls: 0 }
+    }
+
+    pub fn count(&mut self) -> u64 {
+        self.n_calls += 1;
+        self.n_calls
+    }
+
+    pub fn fail(&mut self) {
+        self.n_calls += 100;
+        panic!("as it was told");
+    }
+}
+
+#[test]
+fn a_large_object_is_encoded_once_when_it_is_made_and_after_it_has_rested() {
+    let mut bench = Bench::new();
+    let made = Request::made_with("w", &(vec![7_u8; 10_000],));
+    let passes = |bench: &mut Bench, method: &str| {
+        let before = PASSES.get();
+        let call = bench.send::<Walked, _>(&made, method, &());
+        bench.settle();
+        (bench.answer(call).expect("answered").result, PASSES.get() - before)
+    };
+    assert_eq!(passes(&mut bench, "count").1, 2, "it is measured and encoded");
+    assert_eq!(passes(&mut bench, "count").1, 0);
+    bench.slot.objects().iter().for_each(|(_, entry)| entry.instance().borrow_mut().rest());
+    assert_eq!(passes(&mut bench, "count").1, 1);
+    assert!(matches!(passes(&mut bench, "fail"), (Err(Fault::Panicked { .. }), 0)));
+    let counted = postcard::to_allocvec(&4_u64).expect("encodes");
+    assert_eq!(passes(&mut bench, "count"), (Ok(counted.into()), 0), "the one that panicked is undone");
+    let measured = bench.slot.objects().iter().map(|(_, entry)| entry.instance().borrow_mut().state_bytes());
+    assert_eq!(measured.collect::<Vec<_>>(), [Some(2 + 10_000 + 1)]);
 }

@@ -5,36 +5,24 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use greenroom_actors::wire::{Request, parts};
-use greenroom_actors::{
-    CallId, Erased, Error, Fault, JobId, OutgoingCall, Refusal, SlotId, check_key, hash_object, slot_of,
-};
-
+use greenroom_actors::{CallId, Error, Fault, JobId, OutgoingCall, Refusal, SlotId, check_key, hash_object, slot_of};
 use tokio::sync::oneshot;
 
 use crate::client::Shared;
 use crate::connection::Connection;
 use crate::directory::Route;
 use crate::pending::{Event, NotSent};
-use crate::time::{BACKOFF_FIRST, BACKOFF_MAX, clock_ms, jitter, left, millis, time_for_word, time_to_reach};
+use crate::time::{BACKOFF_FIRST, BACKOFF_MAX, Effort, clock_ms, jitter, left, millis, time_for_word, time_to_reach};
 
 /// A reply above this size is acknowledged at once, so that the node need not keep it.
 const ACK_ABOVE_BYTES: usize = 1024;
-
-/// How long a call is tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effort {
-    /// Until its deadline; one that may wait in an object bears troubles for the client's patience.
-    Call,
-    /// For as long as its session lives: it gives back what the session holds, and nobody else would.
-    Cast,
-}
 
 /// Makes a call, until it is answered or its time is over.
 ///
 /// The usual way (sent at once, answered at once) needs little memory; everything else is in a box of its own.
 pub(crate) async fn make_call(shared: Arc<Shared>, outgoing: OutgoingCall, effort: Effort) -> Result<Bytes, Error> {
     if let Err(error) = check_key(outgoing.key.as_str()) {
-        return Err(refused(&outgoing, error.into()));
+        return Err(outgoing.refused(error.into()));
     }
     if shared.has_lost_job(outgoing.job) {
         return Err(Error::ObjectLost { object: outgoing.object() });
@@ -213,12 +201,12 @@ impl Call {
         if !self.in_doubt && self.shared.has_lost_job(Some(self.job)) {
             return Next::Return(Err(Error::ObjectLost { object: self.outgoing.object() }));
         }
-        if self.id.session != session {
-            // What a cast gives back has ended with its session.
-            if self.in_doubt || self.effort == Effort::Cast {
-                return Next::Lost(self.unknown("the session has ended on the node".to_owned()));
-            }
-            self.id.session = session;
+        if self.id.session != session && self.effort == Effort::Cast {
+            return Next::Lost(self.unknown("what it gives back has ended with its session".to_owned()));
+        }
+        if !self.in_doubt && self.id.session != session {
+            // Another id, which no node has seen.
+            (self.id.session, self.sent) = (session, false);
         }
         let route = match self.shared.directory.route(self.slot) {
             Some(route) => route,
@@ -259,7 +247,7 @@ impl Call {
             }
             Err(NotSent::TooLarge { bytes, bytes_max }) => {
                 let refusal = Refusal::TooLarge { bytes: bytes as u64, bytes_max: bytes_max as u64 };
-                Next::Return(Err(refused(&self.outgoing, refusal)))
+                Next::Return(Err(self.outgoing.refused(refusal)))
             }
         }
     }
@@ -283,11 +271,10 @@ impl Call {
                 Next::Again("the object is moving to another node".to_owned())
             }
             Event::Answered(Err(fault)) => Next::Return(Err(fault.into_error(self.outgoing.object(), self.id))),
-            Event::Broken(why) if self.id.session == self.shared.session() || self.outgoing.read => {
+            Event::Broken(why) => {
                 self.in_doubt = !self.outgoing.read;
                 Next::Again(why)
             }
-            Event::Broken(why) => Next::Lost(self.unknown(why)),
             Event::Gone(why) => {
                 if let Some(connection) = &self.out {
                     self.forget(connection);
@@ -343,23 +330,30 @@ impl Call {
             Refusal::WrongPlace | Refusal::Stopping | Refusal::Unavailable(_) => Next::Again(refusal.to_string()),
             // Only the retry of a call can be stale: the first try was applied, and its reply is gone.
             Refusal::Stale | Refusal::SessionEnded if self.in_doubt => Next::Lost(self.unknown(refusal.to_string())),
+            // It never was accepted, and its session has ended: it is made anew in the present one.
+            Refusal::Expired if self.is_question() => {
+                self.in_doubt = false;
+                Next::AgainAtOnce
+            }
             // Its time was over before it could begin to wait: to its caller that is the same.
             Refusal::Expired if self.outgoing.parks => {
                 Next::Return(Err(Error::TimedOut { object: self.outgoing.object() }))
             }
-            Refusal::Shape { node, .. } => {
-                let caller = self.outgoing.object_type.shape().to_owned();
-                Next::Return(Err(refused(&self.outgoing, Refusal::Shape { caller, node })))
-            }
-            other => Next::Return(Err(refused(&self.outgoing, other))),
+            other => Next::Return(Err(self.outgoing.refused(other))),
         }
+    }
+
+    /// Whether the session ended while it was not known what became of the call: then that is asked first.
+    fn is_question(&self) -> bool {
+        self.in_doubt && self.id.session != self.shared.session()
     }
 
     fn request(&self, route: &Route) -> Request<'_> {
         // Small arguments travel at once; of large ones only the hash, until the node asks.
         let arguments = self.outgoing.maker().filter(|made| self.with_arguments || made.arguments.len() <= 64);
+        let (read, again) = (self.outgoing.read, if self.is_question() { parts::QUERY } else { parts::RETRY });
         Request {
-            flags: if self.outgoing.read { parts::READ } else { 0 } | if self.sent { parts::RETRY } else { 0 },
+            flags: if read { parts::READ } else { 0 } | if self.sent { again } else { 0 },
             epoch: route.epoch,
             method: self.outgoing.method,
             deadline_ms: self.deadline_ms,
@@ -426,8 +420,4 @@ impl Drop for Call {
         // The future was dropped before its outcome was known.
         self.abandon();
     }
-}
-
-fn refused(outgoing: &OutgoingCall, refusal: Refusal) -> Error<Erased> {
-    Error::Refused { object: outgoing.object(), refusal }
 }

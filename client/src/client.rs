@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use greenroom_actors::{
@@ -15,10 +15,11 @@ use greenroom_actors::{
 
 use tokio::sync::watch;
 
-use crate::call::{Effort, make_call};
+use crate::call::make_call;
 use crate::connection::OwnedJob;
 use crate::directory::Directory;
 use crate::settings::{Cluster, Settings};
+use crate::time::Effort;
 
 /// Why a client could not be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +37,9 @@ pub enum ConnectError {
 }
 
 /// A session with a cluster. Cloning it is cheap; the session ends with the last clone.
+///
+/// Await [`close`](Self::close) before its runtime ends: what is still on its way then, such as the changes of guards that
+/// were dropped, is lost with it. The client of the process, which handles use that name none, does so by itself.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -153,7 +157,15 @@ impl Client {
         self.shared.table().await.map_err(ConnectError::Unreachable)
     }
 
+    /// Whether anything is left of its session when this process has ended: not with a node inside of it.
+    pub(crate) fn outlives_process(&self) -> bool {
+        self.shared.settings.cluster != Cluster::Embedded
+    }
+
     /// Ends the session: the nodes release what it holds at once, and forget a job of its own.
+    ///
+    /// It waits for what is on its way without a waiting caller, such as the changes of guards that were dropped, and for
+    /// the nodes to hear of the end, some seconds at most.
     pub async fn close(self) {
         self.shared.say_goodbye().await;
     }
@@ -209,12 +221,33 @@ impl Caller for Client {
     }
 }
 
-/// Whether this thread runs async tasks, by tokio's own check: blocking it would stop them.
+/// Whether this thread runs async tasks: blocking it would stop them. `spawn_blocking` and `block_in_place` are fine.
 ///
-/// tokio answers by a panic, whose message it prints, so this asks only inside a runtime; `spawn_blocking` is fine.
+/// tokio's own check answers by a panic, whose message it prints, so it is left for the rest: code that goes without a
+/// budget, which is either such a place or `unconstrained`.
 fn must_not_block() -> bool {
     let Ok(handle) = tokio::runtime::Handle::try_current() else { return false };
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handle.block_on(async {}))).is_err()
+    has_budget() || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handle.block_on(async {}))).is_err()
+}
+
+/// Whether tokio polls a future on this thread now, and has given it a budget for that.
+///
+/// Only one that is used up can be told from none, so it is used up, and given back as it was.
+fn has_budget() -> bool {
+    // tokio gives 128.
+    const BUDGET_MAX: usize = 256;
+    let mut context = Context::from_waker(Waker::noop());
+    let mut taken = Vec::with_capacity(BUDGET_MAX);
+    while taken.len() < BUDGET_MAX {
+        match tokio::task::coop::poll_proceed(&mut context) {
+            Poll::Ready(unit) => taken.push(unit),
+            Poll::Pending => break,
+        }
+    }
+    let is_used_up = taken.len() < BUDGET_MAX;
+    // Each sets the budget to what it was before it: the first one has to be the last.
+    while taken.pop().is_some() {}
+    is_used_up
 }
 
 #[cfg(feature = "embedded")]
@@ -305,7 +338,9 @@ impl Shared {
     }
 
     async fn say_goodbye(&self) {
-        const PATIENCE: Duration = Duration::from_millis(500);
+        const PATIENCE: Duration = Duration::from_secs(2);
+        // A node that cannot be reached ends the session by itself, with the grace period.
+        const TO_REACH: Duration = Duration::from_millis(500);
         let deadline = Instant::now() + PATIENCE;
         while self.casts.load(Ordering::Acquire) > 0 && Instant::now() < deadline {
             self.pause(Duration::from_millis(1)).await;
@@ -313,11 +348,18 @@ impl Shared {
         // Before the streams are told: one that is being opened looks here once it is open.
         let session = self.session();
         self.closed.store(session.0, Ordering::Release);
-        let closing: Vec<_> = self.directory.connections().iter().filter_map(|to| to.goodbye()).collect();
-        for outbox in closing {
-            while !outbox.is_empty() && Instant::now() < deadline {
-                self.pause(Duration::from_millis(1)).await;
-            }
+        let connections = self.directory.connections();
+        for connection in &connections {
+            connection.goodbye();
+        }
+        // Whatever is called later belongs to another session.
+        self.renew_session(session);
+        // A node that has read the farewell ends the stream: what was only written may still be lost with this process.
+        let reached_by = Instant::now() + TO_REACH;
+        while Instant::now() < deadline
+            && connections.iter().any(|to| to.is_open() || (to.owes_goodbye() && Instant::now() < reached_by))
+        {
+            self.pause(Duration::from_millis(1)).await;
         }
     }
 }

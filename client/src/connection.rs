@@ -1,17 +1,22 @@
 //! A client's connection to one shard of one process: the stream, and the calls that are out on it.
 
+mod state;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use greenroom_actors::wire::{self, Frame, Hello, HelloRefusal, Request};
-use greenroom_actors::{ClusterId, Incarnation, JobId, Lane, NodeId, SessionId, ShardId, SlotId, SlotTable};
-use greenroom_rpc::{Inbound, LinkError, OpenLink, Outbox, PushError};
-use tokio::sync::oneshot;
+use greenroom_actors::{ClusterId, Incarnation, Lane, NodeId, ShardId, SlotId, SlotTable};
+use greenroom_rpc::{Inbound, LinkError, OpenLink, PushError};
+use tokio::sync::{Notify, oneshot};
 
 use crate::client::Shared;
-use crate::pending::{Answered, Event, FreeLane, NotSent, PendingCalls};
+use crate::pending::{Answered, Event, FreeLane, NotSent};
 use crate::process::process_name;
+
+pub(crate) use state::OwnedJob;
+use state::{Opened, State, Stream};
 
 /// How long opening a stream may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -21,9 +26,6 @@ const REOPEN_MAX: Duration = Duration::from_secs(1);
 const REOPEN_FOR: Duration = Duration::from_secs(60);
 /// How often calls are checked for their deadlines.
 const EXPIRY_TICK: Duration = Duration::from_millis(20);
-
-/// Tells a caller that the stream is open, or why it is not.
-type Opened = oneshot::Sender<Result<(), String>>;
 
 /// Where a connection leads.
 #[derive(Clone, Debug)]
@@ -35,48 +37,18 @@ pub(crate) struct Target {
     pub(crate) shard: ShardId,
 }
 
-#[derive(Debug, Default)]
-enum Stream {
-    #[default]
-    Closed,
-    Opening(Vec<Opened>),
-    Open {
-        outbox: Arc<Outbox>,
-        session: SessionId,
-        frame_bytes_max: usize,
-    },
-    Gone(String),
-}
-
-#[derive(Debug, Default)]
-struct State {
-    stream: Stream,
-    pending: PendingCalls,
-    acks: Vec<FreeLane>,
-    /// The session that has been registered with the process.
-    registered: Option<SessionId>,
-    ticking: bool,
-}
-
-impl State {
-    fn goodbye(&self) -> Option<Arc<Outbox>> {
-        let Stream::Open { outbox, .. } = &self.stream else { return None };
-        outbox.push(wire::encode_goodbye).ok()?;
-        outbox.close();
-        Some(Arc::clone(outbox))
-    }
-}
-
 /// A connection to one shard of one process of a node. It reopens its stream for as long as that process lives.
 #[derive(Debug)]
 pub(crate) struct Connection {
     target: Target,
     state: Mutex<State>,
+    /// Ends the pause before a stream is opened again: its session is to be ended.
+    closing: Notify,
 }
 
 impl Connection {
     pub(crate) fn new(target: Target) -> Arc<Self> {
-        Arc::new(Self { target, state: Mutex::default() })
+        Arc::new(Self { target, state: Mutex::default(), closing: Notify::new() })
     }
 
     pub(crate) fn target(&self) -> &Target {
@@ -122,7 +94,9 @@ impl Connection {
         request.acks = std::mem::take(&mut state.acks);
         match outbox.push(|out| request.encode(out)) {
             Ok(()) => {
-                if let Some(session) = request.session {
+                if let Some(session) = request.session
+                    && session == shared.session()
+                {
                     // The node knows it from now on, beside the stream's own.
                     state.registered = Some(session);
                 }
@@ -205,9 +179,21 @@ impl Connection {
         self.lock().acks.push(call);
     }
 
-    /// Says farewell, so that the node forgets the session at once.
-    pub(crate) fn goodbye(&self) -> Option<Arc<Outbox>> {
-        self.lock().goodbye()
+    /// Says farewell, so that the node forgets the session at once; without a stream, as soon as there is one again.
+    pub(crate) fn goodbye(&self) {
+        self.lock().goodbye();
+        self.closing.notify_one();
+    }
+
+    /// Whether a stream is being opened on which the node will hear that its session has ended.
+    pub(crate) fn owes_goodbye(&self) -> bool {
+        let state = self.lock();
+        state.lives && state.registered.is_some()
+    }
+
+    /// Whether there is a stream.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.lock().stream, Stream::Open { .. })
     }
 
     /// Keeps a stream open for as long as the process at its other end can be reached: the session, and what it holds,
@@ -215,17 +201,22 @@ impl Connection {
     async fn live(self: Arc<Self>, shared: Weak<Shared>) {
         let mut backoff = REOPEN_FIRST;
         let mut unanswered = Duration::ZERO;
+        self.lock().lives = true;
         loop {
             if self.open(&shared).await {
                 (backoff, unanswered) = (REOPEN_FIRST, Duration::ZERO);
             }
-            tokio::time::sleep(backoff).await;
+            tokio::select! {
+                () = tokio::time::sleep(backoff) => {}
+                () = self.closing.notified() => {}
+            }
             unanswered += backoff;
             backoff = (backoff * 2).min(REOPEN_MAX);
             let mut state = self.lock();
             let idle = matches!(state.stream, Stream::Closed);
             // Else another task opens it already, the process is gone, or there is no session to keep.
             if !idle || state.registered.is_none() || unanswered >= REOPEN_FOR {
+                state.lives = !idle;
                 return;
             }
             state.stream = Stream::Opening(Vec::new());
@@ -234,12 +225,21 @@ impl Connection {
 
     /// Opens a stream and reads it to its end; whether there was one.
     async fn open(&self, shared: &Weak<Shared>) -> bool {
-        let Some(client) = shared.upgrade() else {
-            self.lock().stream = Stream::Gone("the client is shutting down".to_owned());
-            return false;
+        let client = shared.upgrade();
+        let (registered, job) = {
+            let state = self.lock();
+            (state.registered, state.owned_job)
         };
-        let registered = self.lock().registered;
-        let session = client.session();
+        let (session, owned_job) = match (&client, registered) {
+            // There is only its end to be told.
+            (Some(client), Some(registered)) if client.has_closed(registered) => (registered, job),
+            (None, Some(registered)) => (registered, job),
+            (Some(client), _) => (client.session(), client.owned_job()),
+            (None, None) => {
+                self.lock().stream = Stream::Gone("the client is shutting down".to_owned());
+                return false;
+            }
+        };
         let hello = Hello {
             cluster: self.target.cluster,
             node: self.target.node,
@@ -247,9 +247,9 @@ impl Connection {
             shard: self.target.shard,
             session,
             resume: registered == Some(session),
-            owned_job: client.owned_job(),
+            owned_job,
             process: process_name().to_owned(),
-            job_name: client.settings.job_name.clone().unwrap_or_default(),
+            job_name: client.as_ref().and_then(|client| client.settings.job_name.clone()).unwrap_or_default(),
             credential: Bytes::new(),
         };
         drop(client);
@@ -295,7 +295,8 @@ impl Connection {
         let Stream::Opening(waiting) = std::mem::replace(&mut state.stream, next) else { return None };
         match opened {
             Ok(link) => {
-                state.registered = Some(hello.session);
+                (state.registered, state.owned_job) = (Some(hello.session), hello.owned_job);
+                state.farewell = false;
                 if client.as_ref().is_none_or(|client| client.has_closed(hello.session)) {
                     // The client was closed meanwhile, and found no stream here on which to say so.
                     state.goodbye();
@@ -334,7 +335,13 @@ impl Connection {
             }
             match more {
                 Ok(true) => {}
-                Ok(false) => break Event::Broken(format!("{} closed the stream", self.target.address)),
+                Ok(false) => {
+                    let mut state = self.lock();
+                    if state.farewell {
+                        state.registered = None;
+                    }
+                    break Event::Broken(format!("{} closed the stream", self.target.address));
+                }
                 Err(error) => break Event::Broken(error.to_string()),
             }
         };
@@ -429,6 +436,3 @@ impl Connection {
         }
     }
 }
-
-/// A job that ends with the client's session, if it has one of its own.
-pub(crate) type OwnedJob = Option<JobId>;

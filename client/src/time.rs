@@ -22,6 +22,15 @@ pub(crate) fn time_for_word(timeout: Option<Duration>, parks: bool) -> Duration 
     timeout.filter(|_| parks).map_or(Duration::ZERO, |timeout| timeout.min(WORD_OF_NODE))
 }
 
+/// How long a call is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Until its deadline; one that may wait in an object bears troubles for the client's patience.
+    Call,
+    /// For as long as its session lives: it gives back what the session holds, and nobody else would.
+    Cast,
+}
+
 /// How long it is until then; without a deadline, for ever.
 pub(crate) fn left(deadline: Option<Instant>) -> Duration {
     deadline.map_or(Duration::MAX, |end| end.saturating_duration_since(Instant::now()))

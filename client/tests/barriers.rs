@@ -120,7 +120,9 @@ fn a_barrier_of_nobody_or_of_another_number_is_refused(stage: &Stage) {
     };
     assert!(matches!(refused(gate(&session, 0).wait()), Refusal::Constructor(_)));
     assert_eq!(gate(&session, 3).parties(), Ok(3));
-    assert_eq!(refused(gate(&session, 4).wait()), Refusal::DifferentArguments);
+    let different = refused(gate(&session, 4).wait());
+    let (made, caller) = ("{parties: 3}".to_owned(), "{parties: 4}".to_owned());
+    assert_eq!(different, Refusal::DifferentArguments { made, caller });
     assert_eq!(gate(&session, 3).waiting(), Ok(0));
 }
 

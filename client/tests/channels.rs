@@ -444,7 +444,7 @@ fn a_sender_that_travels_registers_at_its_first_use(stage: &Stage) {
 
 fn a_channel_of_another_type_or_capacity_is_refused(stage: &Stage) {
     fn refused<T, E>(result: Result<T, Error<E>>) -> bool {
-        matches!(result, Err(Error::Refused { refusal: Refusal::DifferentArguments, .. }))
+        matches!(result, Err(Error::Refused { refusal: Refusal::DifferentArguments { .. }, .. }))
     }
     let session = stage.session();
     let sender = sender(&session, &Channel::bounded("c", 2));

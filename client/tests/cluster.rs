@@ -121,7 +121,7 @@ async fn a_blocking_call_is_refused_where_async_tasks_run_and_made_where_threads
     let node = embedded(|_| {});
     let counter = client(node.address()).await.object(Counter::named("c"));
     let refused = counter.increment();
-    assert_eq!(refused, Err(Error::Blocking { object: "Counter/c".to_owned() }));
+    assert_eq!(refused, Err(Error::Blocking { object: "Counter/c".to_owned(), given_back: false }));
     let text = refused.expect_err("is refused").to_string();
     assert!(text.contains("_async"), "{text}");
     let made = tokio::task::spawn_blocking(move || counter.increment());

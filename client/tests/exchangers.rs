@@ -92,8 +92,8 @@ fn values_of_two_types_do_not_meet(stage: &Stage) {
     let session = stage.session();
     let offered = offer(stage, &exchanger(&session), "text");
     let other = Exchanger::<u64>::named("x").through(session.caller());
-    let refused = Error::Refused { object: "Exchanger/x".to_owned(), refusal: Refusal::DifferentArguments };
-    assert_eq!(other.exchange(1), Err(refused));
+    let refused = other.exchange(1);
+    assert!(matches!(refused, Err(Error::Refused { refusal: Refusal::DifferentArguments { .. }, .. })), "{refused:?}");
     offered.give_up();
 }
 

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::{client, embedded, settings, soon, timed, until, until_parked};
-use greenroom::sync::{Barrier, Mutex as SharedMutex};
+use greenroom::sync::{Barrier, Mutex as SharedMutex, Promise};
 use greenroom::{Client, Counter, Error, Settings};
 use greenroom_actors::NodeLayout;
-use greenroom_actors::objects::BarrierObject;
+use greenroom_actors::objects::{BarrierObject, PromiseObject};
 use greenroom_rpc::proto::control_server::ControlServer;
 use network::{FakeControl, Network, Weather, black_hole, serve_control};
 use tokio::net::TcpListener;
@@ -183,4 +183,25 @@ async fn a_cluster_that_takes_connections_and_never_answers_is_named() {
     let why = refused.expect_err("nobody answers").to_string();
     assert!(why.contains(&address) && why.contains("no answer within"), "{why}");
     assert!(took < Duration::from_secs(2) + SLACK, "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_large_value_reaches_all_who_wait_on_one_stream() {
+    const VALUE_BYTES: usize = 1 << 18;
+    const N_WAITERS: usize = 64;
+    let node = embedded(|options| options.stream_queue_bytes_max = 1 << 20);
+    let client = client(node.address()).await;
+    let promise = Promise::<Vec<u8>>::named("p").through(Arc::new(client.clone()));
+    let waits: Vec<_> = (0..N_WAITERS)
+        .map(|_| {
+            let promise = promise.clone();
+            tokio::spawn(async move { promise.get_async().await })
+        })
+        .collect();
+    until_parked::<PromiseObject>(&client, "p", N_WAITERS).await;
+    promise.set_async(vec![7; VALUE_BYTES]).await.expect("is set");
+    for wait in waits {
+        let value = soon("a waiter", wait).await.expect("does not panic").expect("is told the value");
+        assert_eq!(value.len(), VALUE_BYTES);
+    }
 }

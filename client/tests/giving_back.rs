@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::{client, embedded, settings, soon, until, until_parked};
 use greenroom::sync::channel::Channel;
 use greenroom::sync::{Mutex, RwLock, Semaphore};
-use greenroom::{Client, Counter, Settings, Turn, object};
+use greenroom::{Client, Counter, Error, Settings, Turn, object};
 use greenroom_actors::objects::{ChannelObject, MutexObject};
 use network::{Network, Weather};
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,7 @@ async fn a_permit_whose_release_times_out_is_given_back_though_its_handle_is_has
     let (holder, other) = (Arc::new(client(node.address()).await), Arc::new(client(node.address()).await));
     let semaphore = Semaphore::named("s", 1);
     let hasty = semaphore.through(holder.clone()).with_timeout(Duration::from_millis(50));
+    assert_eq!(semaphore.through(holder).available_permits_async().await, Ok(1), "the stream is open");
     let permit = hasty.acquire_async().await.expect("acquires");
     let busy = keep_busy(&other, 1, 500).await;
     permit.release_async().await.expect_err("the node has no time");
@@ -186,4 +187,47 @@ async fn a_guard_with_a_value_that_is_too_large_for_its_node_gives_its_lock_back
     assert_eq!(*guard, Vec::<u8>::new(), "its value is as before");
     let reader = locks.through(other).read_timeout_async(PATIENCE).await.expect("it has been given back");
     assert_eq!(*reader, Vec::<u8>::new(), "its value is as before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_after_the_end_of_its_session_is_told_what_is_so() {
+    let node = embedded(|options| options.session_grace_ms = 200);
+    let network = Network::around(&node).await;
+    let late = Arc::new(client(&network.address).await);
+    let other = Arc::new(client(node.address()).await);
+    let lock = Mutex::named("m", 0_u64);
+    let mut guard = lock.through(late.clone()).lock_async().await.expect("locks");
+    *guard = 7;
+    let counter = late.object(Counter::named("c"));
+    counter.increment_async().await.expect("increments");
+    network.becomes(Weather::Holding);
+    let unlock = tokio::spawn(async move { guard.unlock_async().await });
+    let increment = tokio::spawn(async move { counter.increment_async().await });
+    until("both calls are on their way", async || network.n_held() > 0).await;
+    network.cut();
+    let got = lock.through(other.clone()).lock_timeout_async(PATIENCE).await.expect("the session has ended");
+    assert_eq!(*got, 0);
+    network.becomes(Weather::Calm);
+    let unlocked = soon("the late owner is told", unlock).await.expect("does not panic");
+    assert!(matches!(unlocked, Err(Error::Superseded { .. })), "{unlocked:?}");
+    assert_eq!(soon("the late caller is told", increment).await.expect("does not panic"), Ok(2));
+    assert_eq!(other.object(Counter::named("c")).get_async().await, Ok(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_ends_between_two_tries_to_open_its_stream_ends_its_session() {
+    let node = embedded(|options| options.session_grace_ms = 600_000);
+    let other = Arc::new(client(node.address()).await);
+    let lock = Mutex::named("m", 0_u64);
+    for n_yields in 0..20 {
+        let network = Network::around(&node).await;
+        let holder = client(&network.address).await;
+        std::mem::forget(lock.through(Arc::new(holder.clone())).lock_async().await.expect("locks"));
+        network.cut();
+        for _ in 0..n_yields {
+            tokio::task::yield_now().await;
+        }
+        soon("the client closes", holder.close()).await;
+        drop(lock.through(other.clone()).lock_timeout_async(PATIENCE).await.expect("the session has ended"));
+    }
 }

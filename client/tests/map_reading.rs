@@ -237,7 +237,7 @@ fn a_name_stands_for_one_kind_of_map(stage: &Stage) {
     map.insert(1, 1).expect("inserts");
     let refused = |error: Option<Error>| {
         assert!(
-            matches!(error, Some(Error::Refused { refusal: Refusal::DifferentArguments, .. })),
+            matches!(error, Some(Error::Refused { refusal: Refusal::DifferentArguments { .. }, .. })),
             "it is another kind of map: {error:?}"
         );
     };

@@ -114,7 +114,7 @@ fn a_channel_of_the_same_key_is_another_thing(stage: &Stage) {
     let (sessions, sender, receiver) = ends(stage);
     let channel = Channel::<u64>::bounded("o", 1).through(sessions[1].caller());
     let refused = channel.receiver().recv();
-    assert!(matches!(refused, Err(Error::Refused { refusal: Refusal::DifferentArguments, .. })));
+    assert!(matches!(refused, Err(Error::Refused { refusal: Refusal::DifferentArguments { .. }, .. })));
     assert_eq!(sender.send(1), Ok(()));
     assert_eq!(receiver.recv(), Ok(1));
 }

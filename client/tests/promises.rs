@@ -108,6 +108,6 @@ fn values_of_two_types_do_not_meet(stage: &Stage) {
     let session = stage.session();
     promise(&session).set("text".to_owned()).expect("sets");
     let other = Promise::<u64>::named("p").through(session.caller());
-    let refused = Error::Refused { object: "Promise/p".to_owned(), refusal: Refusal::DifferentArguments };
-    assert_eq!(other.get(), Err(refused));
+    let refused = other.get();
+    assert!(matches!(refused, Err(Error::Refused { refusal: Refusal::DifferentArguments { .. }, .. })), "{refused:?}");
 }

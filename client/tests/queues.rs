@@ -164,7 +164,7 @@ fn a_queue_is_a_channel_by_another_name(stage: &Stage) {
 
 fn a_queue_of_another_type_or_capacity_is_refused(stage: &Stage) {
     fn refused<T, E>(result: Result<T, Error<E>>) -> bool {
-        matches!(result, Err(Error::Refused { refusal: Refusal::DifferentArguments, .. }))
+        matches!(result, Err(Error::Refused { refusal: Refusal::DifferentArguments { .. }, .. }))
     }
     let session = stage.session();
     Queue::named("q").through(session.caller()).push(1_u64).expect("pushes");

@@ -209,7 +209,7 @@ fn values_of_two_types_or_two_initial_values_do_not_meet(stage: &Stage) {
     let session = stage.session();
     drop(rwlock(&session).read().expect("reads"));
     let refused = |error: Error| {
-        assert!(matches!(error, Error::Refused { refusal: Refusal::DifferentArguments, .. }), "{error}");
+        assert!(matches!(error, Error::Refused { refusal: Refusal::DifferentArguments { .. }, .. }), "{error}");
     };
     refused(RwLock::named("l", 0_i64).through(session.caller()).read().map(drop).expect_err("another type"));
     refused(RwLock::named("l", 1_u64).through(session.caller()).write().map(drop).expect_err("another value"));

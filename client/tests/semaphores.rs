@@ -207,7 +207,7 @@ fn what_makes_no_sense_is_refused_and_changes_nothing(stage: &Stage) {
     let more = Semaphore::named("more", Semaphore::MAX_PERMITS + 1).through(session.caller()).acquire().map(drop);
     assert!(matches!(&more, Err(Error::Refused { refusal: Refusal::Constructor(_), .. })), "{more:?}");
     let four = Semaphore::named("s", 4).through(session.caller()).acquire().map(drop);
-    assert!(matches!(&four, Err(Error::Refused { refusal: Refusal::DifferentArguments, .. })), "{four:?}");
+    assert!(matches!(&four, Err(Error::Refused { refusal: Refusal::DifferentArguments { .. }, .. })), "{four:?}");
     let permit = three.acquire().expect("acquires");
     assert_eq!(three.object().delete(), Ok(true));
     assert_eq!(permit.release(), Err(Error::ObjectLost { object: "Semaphore/s".to_owned() }));

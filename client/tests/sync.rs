@@ -330,16 +330,24 @@ fn a_cell_is_read_and_written_whole() {
 fn values_of_two_types_or_two_initial_values_do_not_meet_under_one_key() {
     let served = Served::start();
     let client = served.client();
-    let different = |object: &str| Error::Refused { object: object.to_owned(), refusal: Refusal::DifferentArguments };
+    #[track_caller]
+    fn assert_different<T: std::fmt::Debug>(result: Result<T, Error>, of: &str, why: &str) {
+        let error = result.expect_err(why);
+        assert!(
+            matches!(&error, Error::Refused { object, refusal: Refusal::DifferentArguments { made, caller } }
+                if object == of && made.starts_with("{shape: ") && made != caller),
+            "{why}: {error:?}"
+        );
+    }
     assert_eq!(cell(&client, "c", 0_u64).get(), Ok(0));
-    assert_eq!(cell(&client, "c", 1_u64).get(), Err(different("Cell/c")));
-    assert_eq!(cell(&client, "c", String::new()).get(), Err(different("Cell/c")), "both are one zero byte");
-    assert_eq!(cell(&client, "c", String::new()).set("x".to_owned()), Err(different("Cell/c")));
+    assert_different(cell(&client, "c", 1_u64).get(), "Cell/c", "another type or value");
+    assert_different(cell(&client, "c", String::new()).get(), "Cell/c", "both are one zero byte");
+    assert_different(cell(&client, "c", String::new()).set("x".to_owned()), "Cell/c", "another type or value");
     assert_eq!(cell(&client, "c", 0_u64).get(), Ok(0));
     assert_eq!(mutex(&client, "m", 0_u64).is_locked(), Ok(false));
-    assert_eq!(mutex(&client, "m", 0_i64).lock().map(drop), Err(different("Mutex/m")));
+    assert_different(mutex(&client, "m", 0_i64).lock().map(drop), "Mutex/m", "another type or value");
     promise::<u64>(&client, "p").set(1).expect("sets");
-    assert_eq!(promise::<i64>(&client, "p").is_set(), Err(different("Promise/p")));
+    assert_different(promise::<i64>(&client, "p").is_set(), "Promise/p", "another type or value");
     assert_eq!(served.runtime.block_on(parked::<CellObject>(&client, "c")), 0);
 }
 

@@ -189,6 +189,10 @@ impl Core {
             }
         } else if session != own {
             let is_new = !self.sessions.knows(session);
+            if is_new && request.flags & parts::QUERY != 0 && !session.is_object() {
+                let call = CallId { session, lane: request.lane, sequence: request.sequence };
+                return self.answer_late_query(stream, call, request, now);
+            }
             self.sessions.route(session, stream);
             if is_new && request.flags & parts::RETRY != 0 && !session.is_object() {
                 // Its replies are gone with it, so whether an earlier try was applied is not known here.
@@ -254,7 +258,7 @@ impl Core {
     }
 
     /// Whether this shard serves the slot in that epoch. If not, the caller is sent the current table, once for each version.
-    fn check_place(&mut self, stream: StreamId, request: &Request<'_>, hash: u64) -> Result<(), Refusal> {
+    pub(crate) fn check_place(&mut self, stream: StreamId, request: &Request<'_>, hash: u64) -> Result<(), Refusal> {
         let is_slot = self.installed.table.slot_of(hash) == request.slot;
         if is_slot && self.host.slot(request.slot).is_some_and(Slot::is_primary) {
             return Ok(());
@@ -273,7 +277,7 @@ impl Core {
         Err(Refusal::WrongPlace)
     }
 
-    fn refuse(&mut self, call: CallId, refusal: Refusal) {
+    pub(crate) fn refuse(&mut self, call: CallId, refusal: Refusal) {
         self.meter.refused();
         let answer = Answer { applied: false, index: LogIndex(0), result: Err(Fault::Refused(refusal)) };
         self.sessions.reply(call, answer);

@@ -13,6 +13,9 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// A buffer that has become larger is not kept: few states need it, and those have a checkpoint from then on.
+const SCRATCH_BYTES_KEPT: usize = 64 << 10;
+
 /// Applies committed entries to one object. It starts at a call and stops when idle; the object outlives it.
 pub(crate) struct ObjectActor {
     pub(crate) slot: SlotId,
@@ -60,6 +63,11 @@ impl Handler<Run> for ObjectActor {
                 }
             }
         }
+        SCRATCH.with_borrow_mut(|scratch| {
+            if scratch.capacity() > SCRATCH_BYTES_KEPT {
+                *scratch = Vec::new();
+            }
+        });
         self.tell(outcomes);
     }
 }

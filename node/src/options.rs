@@ -49,7 +49,7 @@ pub struct NodeOptions {
     #[arg(long, env = "GREENROOM_FRAME_BYTES_MAX", default_value_t = FRAME_BYTES_MAX)]
     pub frame_bytes_max: usize,
 
-    /// Replies in bytes that may wait for a client that does not read, before its stream is closed.
+    /// Replies in bytes that may wait for a client that does not read, before its stream is closed; one value for many calls counts once.
     #[arg(long, env = "GREENROOM_STREAM_QUEUE_BYTES_MAX", default_value_t = 256 << 20)]
     pub stream_queue_bytes_max: usize,
 

@@ -148,7 +148,10 @@ impl Sessions {
             fence: None,
             result: answer.result,
         };
-        let mut sent = outbox.push(|out| reply.encode(out));
+        let mut sent = match &reply.result {
+            Ok(body) => outbox.push_with_body(|out| reply.encode_head(out), body),
+            Err(_) => outbox.push(|out| reply.encode(out)),
+        };
         if let Err(PushError::TooLarge(bytes)) = sent {
             reply.result = Err(Fault::ReplyTooLarge { bytes: bytes as u64 });
             sent = outbox.push(|out| reply.encode(out));

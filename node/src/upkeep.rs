@@ -1,9 +1,10 @@
-//! What a shard does by the clock: deadlines, sessions that stay away, actors that idle.
+//! What a shard does by the clock: deadlines, sessions that stay away (and may come back too late), actors that idle.
 
-use greenroom_actors::{JobId, Now, Owner};
+use greenroom_actors::wire::Request;
+use greenroom_actors::{CallId, JobId, Now, Owner, Refusal, hash_object};
 
 use crate::core::Core;
-use crate::sessions::EndedSession;
+use crate::sessions::{EndedSession, StreamId};
 
 impl Core {
     /// Sessions have ended: what they hold is released, and their jobs' objects go.
@@ -23,6 +24,23 @@ impl Core {
             }
         }
         self.effects = effects;
+    }
+
+    /// A client whose session has ended here asks what became of a call of it. That begins no session.
+    pub(crate) fn answer_late_query(&mut self, stream: StreamId, call: CallId, request: &Request<'_>, now: Now) {
+        self.sessions.route(call.session, stream);
+        let hash = hash_object(request.job, request.type_name, request.key);
+        let mut effects = std::mem::take(&mut self.effects);
+        let answered = self.check_place(stream, request, hash).and_then(|()| {
+            let slot = self.slot_mut(request.slot).ok_or(Refusal::WrongPlace)?;
+            slot.handle_late_query(call, now, &mut effects)
+        });
+        self.perform(request.slot, &mut effects, now);
+        self.effects = effects;
+        if let Err(refusal) = answered {
+            self.refuse(call, refusal);
+        }
+        self.sessions.unroute(call.session);
     }
 
     /// Deadlines of parked and nested calls.

@@ -250,17 +250,21 @@ async fn a_client_that_neither_reads_nor_sends_loses_its_stream_too() {
     const N_WAITS: usize = 200;
     let node = node(|options| options.stream_queue_bytes_max = 1 << 20);
     let mut good = Peer::open(&node, 1).await;
-    let of_promise = |method: &str, arguments: Vec<u8>| wire::Request {
+    let keys: Vec<String> = (0..N_WAITS).map(|number| format!("p{number}")).collect();
+    let of_promise = |lane: usize, method: &str, arguments: Vec<u8>| wire::Request {
+        lane: Lane(u32::try_from(lane).expect("is small")),
         construction_arguments: Some(postcard::to_allocvec(&(0_u64,)).expect("encodes").into()),
         arguments: arguments.into(),
-        ..common::request(&node, objects::PromiseObject::TYPE, "p", method, &())
+        ..common::request(&node, objects::PromiseObject::TYPE, &keys[lane], method, &())
     };
     let deaf = Raw::greeted(&node, 2).await;
-    let waits = (0..u32::try_from(N_WAITS).expect("is small")).map(Lane);
-    deaf.send_all(waits.map(|lane| wire::Request { lane, ..of_promise("get", Vec::new()) }));
+    deaf.send_all((0..N_WAITS).map(|lane| of_promise(lane, "get", Vec::new())));
     soon("the calls are parked", async { while status(&node).await.parked < N_WAITS as u64 {} }).await;
-    let value = postcard::to_allocvec(&(bytes::Bytes::from(vec![7; VALUE_BYTES]),)).expect("encodes");
-    assert!(good.ask(of_promise("set", value)).await.result.is_ok());
+    for lane in 0..N_WAITS {
+        // Of one value there would be one copy for all.
+        let value = postcard::to_allocvec(&(bytes::Bytes::from(vec![7; VALUE_BYTES]),)).expect("encodes");
+        assert!(good.ask(of_promise(lane, "set", value)).await.result.is_ok());
+    }
     soon("the stream is closed", async { while status(&node).await.streams > 1 {} }).await;
     good.works(&node, "good", 0).await;
     drop(deaf);

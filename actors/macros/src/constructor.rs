@@ -52,10 +52,13 @@ impl Constructor {
     pub(crate) fn kind(&self) -> TokenStream {
         let Some(parameters) = self.carried() else { return quote!(::greenroom::expand::Constructor::Default) };
         let types = parameters.tuple_type();
+        let names = parameters.arguments().map(|argument| argument.name.to_string());
         quote! {
             ::greenroom::expand::Constructor::Arguments {
                 arguments: ::greenroom::expand::shape_of::<#types>,
+                names: &[#(#names),*],
                 from_json: ::greenroom::expand::from_json::<#types>,
+                to_json: ::greenroom::expand::to_json::<#types>,
             }
         }
     }

@@ -20,9 +20,7 @@ impl EventObject {
     /// Sets the flag: who waits comes through, and so does who comes, until it is cleared.
     pub fn set(&mut self) {
         self.set = true;
-        for (waiter, ()) in self.waiting.drain() {
-            waiter.reply(());
-        }
+        self.waiting.reply_all(&());
     }
 
     /// Clears the flag: who comes has to wait.

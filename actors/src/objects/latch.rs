@@ -26,9 +26,7 @@ impl LatchObject {
     pub fn count_down_by(&mut self, n: u64) -> u64 {
         self.count = self.count.saturating_sub(n);
         if self.count == 0 {
-            for (waiter, ()) in self.waiting.drain() {
-                waiter.reply(());
-            }
+            self.waiting.reply_all(&());
         }
         self.count
     }

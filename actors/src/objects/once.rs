@@ -124,12 +124,8 @@ impl OnceObject {
     }
 
     fn install(&mut self, value: Bytes) {
-        for (waiter, ()) in self.candidates.drain() {
-            waiter.reply(Begun::Value(value.clone()));
-        }
-        for (waiter, ()) in self.waiting.drain() {
-            waiter.reply(value.clone());
-        }
+        self.candidates.reply_all(&Begun::Value(value.clone()));
+        self.waiting.reply_all(&value);
         self.value = Some(value);
     }
 

@@ -88,9 +88,7 @@ impl PromiseObject {
         if self.outcome.is_some() {
             return Err(AlreadySet);
         }
-        for (waiter, ()) in self.waiting.drain() {
-            waiter.reply(outcome.clone());
-        }
+        self.waiting.reply_all(&outcome);
         self.outcome = Some(outcome);
         Ok(())
     }

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use greenroom_actors::{
     Answer, Arrival, CallId, Construction, Effect, Entry, Epoch, Fault, JobId, Lane, Limits, NestedCall, Now, Object,
-    ObjectName, Outcomes, Owner, Sequence, SessionId, Slot, SlotId, Wanted, hash_object,
+    ObjectName, Outcomes, Owner, Refusal, Sequence, SessionId, Slot, SlotId, Wanted, hash_object,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -227,6 +227,20 @@ impl Bench {
         let now = self.now();
         self.slot.handle_query(call, now, &mut self.effects);
         self.settle();
+    }
+
+    /// Forgets what has expired.
+    pub fn trim(&mut self) {
+        let now = self.now();
+        self.slot.trim(now);
+    }
+
+    /// Asks what became of a call whose session has ended.
+    pub fn query_late(&mut self, call: CallId) -> Result<(), Refusal> {
+        let now = self.now();
+        let asked = self.slot.handle_late_query(call, now, &mut self.effects);
+        self.settle();
+        asked
     }
 
     /// Takes the answer of a call, if it has one.

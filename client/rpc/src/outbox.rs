@@ -1,6 +1,6 @@
 //! The sending half of a stream: frames are written straight into the batch that leaves next.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -28,6 +28,11 @@ pub enum PushError {
     TooLarge(usize),
 }
 
+/// A body of that size is shared instead of copied, once half of what may wait does: one value for many callers is one then.
+const SHARED_FROM_BYTES: usize = 1 << 10;
+/// What a large frame takes beside its bytes, about.
+const LARGE_BYTES: usize = 128;
+
 /// Frames that wait to be sent. Whatever is ready when the stream is polled leaves as one batch, without a timer.
 #[derive(Debug)]
 pub struct Outbox {
@@ -42,9 +47,11 @@ struct State {
     tail_frames: u32,
     full: VecDeque<Bytes>,
     full_bytes: usize,
-    /// Large frames, each with its number and what is left of it; they take turns.
-    large: VecDeque<(u32, Bytes)>,
+    /// Large frames, which take turns.
+    large: VecDeque<Large>,
     large_bytes: usize,
+    /// How many of them have a body, by its place in memory and its length: it counts once.
+    bodies: HashMap<(usize, usize), u32>,
     piece_is_due: bool,
     next_transfer: u32,
     /// Frames that will probably follow at once: their callers have just been answered.
@@ -53,6 +60,30 @@ struct State {
     /// Who wants to know when the stream is closed.
     closing: Option<Waker>,
     closed: bool,
+}
+
+/// A large frame, or what is left of it.
+#[derive(Debug)]
+struct Large {
+    transfer: u32,
+    head: Bytes,
+    body: Bytes,
+    counted_as: (usize, usize),
+}
+
+impl Large {
+    /// The next piece, and whether it is the last one.
+    fn piece(&mut self) -> (Bytes, bool) {
+        let piece = if self.head.is_empty() {
+            self.body.split_to(self.body.len().min(CHUNK_BYTES))
+        } else {
+            let mut piece = BytesMut::from(&*self.head);
+            self.head.clear();
+            piece.extend_from_slice(&self.body.split_to(self.body.len().min(CHUNK_BYTES.saturating_sub(piece.len()))));
+            piece.freeze()
+        };
+        (piece, self.body.is_empty())
+    }
 }
 
 impl Outbox {
@@ -79,10 +110,7 @@ impl Outbox {
         }
         if length > CHUNK_BYTES {
             let frame = state.tail.split_off(start).freeze().slice(4..);
-            let transfer = state.next_transfer;
-            state.next_transfer = transfer.wrapping_add(1);
-            state.large_bytes += length;
-            state.large.push_back((transfer, frame));
+            state.push_large(Bytes::new(), frame);
         } else {
             state.tail_frames += 1;
             if state.tail.len() >= BATCH_BYTES || state.tail_frames as usize >= GATHER_FRAMES {
@@ -92,6 +120,39 @@ impl Outbox {
                 state.full.push_back(batch);
             }
         }
+        self.finish(state)
+    }
+
+    /// Queues the frame that `encode_head` begins and `body` ends; many frames with one large body hold it once.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push)'s.
+    pub fn push_with_body(&self, encode_head: impl FnOnce(&mut BytesMut), body: &Bytes) -> Result<(), PushError> {
+        let mut state = self.lock();
+        let is_filling = state.full_bytes + state.large_bytes > self.queued_bytes_max / 2;
+        if body.len() < CHUNK_BYTES && !(is_filling && body.len() >= SHARED_FROM_BYTES) {
+            drop(state);
+            return self.push(|out| {
+                encode_head(out);
+                out.extend_from_slice(body);
+            });
+        }
+        if state.closed {
+            return Err(PushError::Closed);
+        }
+        let mut head = BytesMut::new();
+        encode_head(&mut head);
+        let length = head.len() + body.len();
+        if length > state.frame_bytes_max {
+            return Err(PushError::TooLarge(length));
+        }
+        state.expected = state.expected.saturating_sub(1);
+        state.push_large(head.freeze(), body.clone());
+        self.finish(state)
+    }
+
+    /// Wakes whom a new frame concerns, and closes the stream of a peer that does not read.
+    fn finish(&self, mut state: MutexGuard<'_, State>) -> Result<(), PushError> {
         if state.full_bytes + state.large_bytes > self.queued_bytes_max {
             state.closed = true;
         }
@@ -152,20 +213,42 @@ impl Outbox {
 }
 
 impl State {
+    fn push_large(&mut self, head: Bytes, body: Bytes) {
+        let transfer = self.next_transfer;
+        self.next_transfer = transfer.wrapping_add(1);
+        let counted_as = (body.as_ptr() as usize, body.len());
+        let sharing = self.bodies.entry(counted_as).or_default();
+        self.large_bytes += LARGE_BYTES + if *sharing == 0 { body.len() } else { 0 };
+        *sharing += 1;
+        self.large.push_back(Large { transfer, head, body, counted_as });
+    }
+
+    /// A large frame has left as a whole.
+    fn forget_large(&mut self, counted_as: (usize, usize)) {
+        self.large_bytes -= LARGE_BYTES;
+        let Some(sharing) = self.bodies.get_mut(&counted_as) else { return };
+        *sharing -= 1;
+        if *sharing == 0 {
+            self.bodies.remove(&counted_as);
+            self.large_bytes -= counted_as.1;
+        }
+    }
+
     fn next(&mut self) -> Option<Batch> {
         // A piece goes with the open batch, or with every other full one alone: a message has a limit.
         self.piece_is_due = !self.piece_is_due;
         if (self.full.is_empty() || self.piece_is_due)
             && self.tail.len() < BATCH_BYTES
-            && let Some((transfer, mut rest)) = self.large.pop_front()
+            && let Some(mut frame) = self.large.pop_front()
         {
-            let chunk = rest.split_to(rest.len().min(CHUNK_BYTES));
-            self.large_bytes -= chunk.len();
-            let last = rest.is_empty();
-            if !last {
+            let transfer = frame.transfer;
+            let (chunk, last) = frame.piece();
+            if last {
+                self.forget_large(frame.counted_as);
+            } else {
                 // The peer takes only so many at once: those that have begun take turns, the others wait.
                 let at = self.large.len().min(TRANSFERS_MAX - 1);
-                self.large.insert(at, (transfer, rest));
+                self.large.insert(at, frame);
             }
             if !self.full.is_empty() {
                 // Alone, so that nothing overtakes the full batches.

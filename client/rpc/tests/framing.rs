@@ -131,3 +131,48 @@ fn a_peer_that_does_not_read_loses_its_stream() {
     assert_eq!(pushed.filter(|pushed| *pushed == Err(PushError::Full)).count(), 1);
     assert!(outbox.is_closed());
 }
+
+#[test]
+fn one_value_for_many_callers_waits_once_and_arrives_for_each() {
+    const BODY_BYTES: usize = 100_000;
+    const N_CALLERS: u32 = 1_000;
+    let body = Bytes::from(vec![7; BODY_BYTES]);
+    let outbox = Outbox::new(1 << 20, 1 << 20);
+    for caller in 0..N_CALLERS {
+        outbox
+            .push_with_body(|out| out.extend_from_slice(&[&[1][..], &caller.to_le_bytes()].concat()), &body)
+            .expect("room");
+    }
+    let mut stream = OutboxStream::new(std::sync::Arc::clone(&outbox));
+    let (mut inbox, mut frames) = (Inbox::new(1 << 20), Vec::new());
+    let mut arrived = Vec::new();
+    for batch in drain(&mut stream) {
+        inbox.take(batch, &mut frames).expect("as agreed");
+        for frame in frames.drain(..) {
+            assert_eq!(frame[5..], body);
+            arrived.push(u32::from_le_bytes(frame[1..5].try_into().expect("four bytes")));
+        }
+    }
+    arrived.sort_unstable();
+    assert_eq!(arrived, (0..N_CALLERS).collect::<Vec<_>>());
+    // All of it has left, so there is room for as much again; and what is not shared counts as before.
+    outbox.push_with_body(|out| out.extend_from_slice(b"\x01"), &Bytes::from(vec![8; 1 << 19])).expect("room");
+    let values = (0..20).map(|value| Bytes::from(vec![value; BODY_BYTES]));
+    let pushed = values.map(|value| outbox.push_with_body(|out| out.extend_from_slice(b"\x01"), &value));
+    assert_eq!(pushed.filter(|pushed| *pushed == Err(PushError::Full)).count(), 1);
+}
+
+#[test]
+fn a_small_value_for_many_callers_is_shared_before_it_fills_the_stream() {
+    let outbox = Outbox::new(1 << 20, 1 << 20);
+    let body = Bytes::from(vec![7; 10_000]);
+    for _ in 0..3_000 {
+        outbox.push_with_body(|out| out.extend_from_slice(b"\x01"), &body).expect("room");
+    }
+    let (mut inbox, mut frames) = (Inbox::new(1 << 20), Vec::new());
+    for batch in drain(&mut OutboxStream::new(outbox)) {
+        inbox.take(batch, &mut frames).expect("as agreed");
+    }
+    assert_eq!(frames.len(), 3_000);
+    assert!(frames.iter().all(|frame| frame[1..] == body));
+}

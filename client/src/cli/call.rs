@@ -214,7 +214,9 @@ fn show(outcome: &Outcome, object_type: &ObjectType, method: &Method, command: &
             // An error without content has only the name of its type to say.
             let error = plain(value).unwrap_or_else(|| format!("the one of `{}`", types::signature(method)));
             let why = format!("`{}` returned an error: {error}", method.name);
-            (why, Some(true), Some(value))
+            // What it changed before that, only the method knows.
+            let applied = (method.access() == Access::Read).then_some(false);
+            (why, applied, Some(value))
         }
         Outcome::Failed(error) => (error.to_string() + &hint(error, object_type), error.applied(), None),
     };

@@ -110,6 +110,12 @@ impl<T: Value> Mutex<T> {
 }
 
 /// The lock, and a local copy of the value under it; see [`Mutex`].
+///
+/// Dropping it sends the value back, if it was changed, and gives the lock back, without waiting for the answer. That holds
+/// at the end of the program too: what is on its way when `main` returns or panics, or at `std::process::exit`, is sent
+/// before the process ends, for as long as the nodes answer within seconds. It is lost if the process aborts or is killed,
+/// or if it goes through a [`Client`](crate::Client) of its own that is not [closed](crate::Client::close) before its
+/// runtime ends: the lock is then free after the grace period, with the value of before.
 #[must_use = "the lock is given back when the guard is dropped"]
 pub struct MutexGuard<T: Value>(pub(super) Held<T, MutexObjectHandle>);
 

@@ -9,8 +9,8 @@ pub mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use greenroom::{Client, Cluster, Erased, JobId, Object, Settings};
-use greenroom_actors::{NodeId, SlotTable, hash_object, system};
+use greenroom::{Client, Cluster, JobId, Object, Settings};
+use greenroom_actors::{NodeId, SlotTable, hash_object};
 use greenroom_node::{Node, NodeOptions};
 use greenroom_rpc::dial;
 use greenroom_rpc::proto::control_client::ControlClient;
@@ -66,8 +66,7 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 /// How many calls are parked in an object.
 pub async fn parked<T: Object>(client: &Client, key: &str) -> usize {
-    let text = client.raw::<T>(key).call_async::<_, String, Erased>(system::DESCRIBE, &()).await.expect("describes");
-    let description: serde_json::Value = serde_json::from_str(&text).expect("is JSON");
+    let description = client.raw::<T>(key).describe_async().await.expect("describes");
     description["parked"].as_array().expect("is a list").len()
 }
 

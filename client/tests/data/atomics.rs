@@ -73,7 +73,7 @@ fn everybody_names_the_same_initial_value(stage: &Stage) {
     let [one, other] = stage.sessions();
     assert_eq!(AtomicI64::named("a", 1).through(one.caller()).load(), Ok(1));
     let refused = AtomicI64::named("a", 2).through(other.caller()).fetch_add(1).expect_err("another value");
-    assert!(matches!(refused, Error::Refused { refusal: Refusal::DifferentArguments, .. }), "{refused}");
+    assert!(matches!(refused, Error::Refused { refusal: Refusal::DifferentArguments { .. }, .. }), "{refused}");
     assert_eq!(AtomicI64::existing("a").through(other.caller()).load(), Ok(1));
 }
 

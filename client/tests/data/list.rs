@@ -128,7 +128,7 @@ fn a_list_of_another_type_is_refused(stage: &Stage) {
     let caller = stage.session().caller();
     List::<u64>::named("l").through(caller.clone()).push(1).expect("pushes");
     let refused = List::<String>::named("l").through(caller).first();
-    assert!(matches!(refused, Err(Error::Refused { refusal: Refusal::DifferentArguments, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Refused { refusal: Refusal::DifferentArguments { .. }, .. })), "{refused:?}");
 }
 
 fn a_list_tells_people_how_long_it_is(stage: &Stage) {

@@ -132,7 +132,7 @@ fn numbers_of_another_type_are_refused(stage: &Stage) {
     let caller = stage.session().caller();
     assert_eq!(Vector::named("v", 3, 0_u32).through(caller.clone()).len(), Ok(3));
     let typed = Vector::named("v", 3, 0_i32).through(caller.clone()).len();
-    assert!(matches!(typed, Err(Error::Refused { refusal: Refusal::DifferentArguments, .. })), "{typed:?}");
+    assert!(matches!(typed, Err(Error::Refused { refusal: Refusal::DifferentArguments { .. }, .. })), "{typed:?}");
     let untyped = VectorObject::existing("v").through(caller).fill(Elements::F64(vec![1.0]));
     let error = ArrayError::Type { expected: "u32".to_owned(), found: "f64".to_owned() };
     assert_eq!(untyped, Err(Error::Method(error)));
