@@ -355,9 +355,10 @@ impl Slot {
     }
 
     /// Forgets what has expired. Call it every few seconds.
-    pub fn trim(&mut self) {
-        // By the log's time and not the clock's, so that a copy whose clock is ahead forgets nothing too early.
-        self.replies.trim(self.now_ms);
+    pub fn trim(&mut self, now: Now) {
+        // With other copies, by the log's time and not the clock's: one whose clock is ahead must not forget too early.
+        let now_ms = if self.is_alone() { self.now_ms.max(now.ms) } else { self.now_ms };
+        self.replies.trim(now_ms);
     }
 
     /// When the next parked call has to be woken by its deadline.

@@ -69,7 +69,7 @@ impl Core {
         self.deliver(now.ms);
         self.retire_actors(now.ms);
         for slot in self.host.slots_mut().iter_mut().flatten() {
-            slot.trim();
+            slot.trim(now);
         }
         self.meter.publish(self.host.slots(), self.seats.len(), &self.sessions);
     }
