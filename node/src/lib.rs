@@ -11,6 +11,7 @@ mod object_actor;
 mod options;
 mod peers;
 mod place;
+pub mod raft;
 mod server;
 mod sessions;
 mod shard;
