@@ -18,6 +18,9 @@ impl Core {
         self.installed = Arc::clone(&installed);
         self.peers.reroute(installed);
         self.perform_all(placed, now);
+        if let Some(lease) = self.place.leases.get(usize::from(self.shard.0)) {
+            lease.installed(self.installed.view.version);
+        }
         if is_newer {
             self.sessions.tell_table(self.installed.table.version, &self.installed.table_bytes);
         }

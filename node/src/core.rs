@@ -377,7 +377,7 @@ impl Core {
         self.meter.applied(&outcomes);
         let now = self.last_now;
         let mut effects = std::mem::take(&mut self.effects);
-        let leased = self.place.is_leased();
+        let leased = self.place.is_leased(self.shard);
         if let Some(at) = self.host.slot_mut(slot) {
             at.handle_outcomes(object, outcomes, leased, &mut effects);
         }

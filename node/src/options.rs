@@ -6,6 +6,8 @@ use std::str::FromStr;
 use greenroom_actors::{Limits, SLOTS_DEFAULT};
 use greenroom_rpc::FRAME_BYTES_MAX;
 
+use crate::raft::RaftOptions;
+
 /// The settings of a node.
 #[derive(Clone, Debug, clap::Args)]
 pub struct NodeOptions {
@@ -21,9 +23,26 @@ pub struct NodeOptions {
     #[arg(long, env = "GREENROOM_ADVERTISE")]
     pub advertise: Option<String>,
 
-    /// All nodes of the cluster as NAME=HOST:PORT,…, the same list on each; without it, this node is alone.
+    /// All nodes of a cluster without copies, as NAME=HOST:PORT,…, the same list on each: none joins, and none is replaced.
     #[arg(long, env = "GREENROOM_MEMBERS")]
     pub members: Option<MemberList>,
+
+    /// Control addresses of nodes of the cluster that this node joins, as HOST:PORT,…; without it, it founds one.
+    #[arg(long, env = "GREENROOM_JOIN", value_delimiter = ',', conflicts_with = "members")]
+    pub join: Vec<String>,
+
+    /// How many nodes hold each object, if there are as many; a cluster with c copies bears the loss of c - 1 nodes, one after
+    /// the other, while most of its voters live. It is chosen when the cluster is founded.
+    #[arg(long, env = "GREENROOM_COPIES", default_value_t = 2)]
+    pub copies: u8,
+
+    /// What the nodes agree by.
+    #[command(flatten)]
+    pub group: RaftOptions,
+
+    /// Whether the node is all of its cluster for ever, as one inside another program is.
+    #[arg(skip)]
+    pub alone: bool,
 
     /// The cluster's name; nodes and clients of different clusters refuse each other.
     #[arg(long, env = "GREENROOM_CLUSTER_NAME", default_value = "greenroom")]
@@ -84,7 +103,14 @@ impl NodeOptions {
         }
         let parsed = <Parser as clap::Parser>::try_parse_from(["node", "--listen", "127.0.0.1:0"]);
         let options = parsed.map_err(|error| error.to_string())?.options;
-        Ok(Self { name: "embedded".to_owned(), members: None, advertise: None, ..options })
+        Ok(Self {
+            name: "embedded".to_owned(),
+            members: None,
+            join: Vec::new(),
+            advertise: None,
+            alone: true,
+            ..options
+        })
     }
 
     pub(crate) fn limits(&self) -> Limits {

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use greenroom_actors::{
-    Incarnation, JobId, NodeLayout, ObjectType, Refusal, Registry, SlotTable, Targets, View, ViewCommand,
+    Incarnation, JobId, NodeLayout, ObjectType, Refusal, Registry, ShardId, SlotTable, Targets, View, ViewCommand,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::options::NodeOptions;
+use crate::raft::LeaseCell;
 
 /// What all shards of a node know.
 #[derive(Debug)]
@@ -18,13 +19,13 @@ pub(crate) struct Place {
     pub(crate) options: NodeOptions,
     pub(crate) registry: Registry,
     pub(crate) layout: NodeLayout,
-    /// Where the node answers control calls, as `host:port`.
-    pub(crate) address: String,
     pub(crate) job_names: JobNames,
     /// The newest view that has come. A shard goes by the one that it has installed.
     pub(crate) newest: ArcSwap<Installed>,
     /// Where changes of the view are asked for; nowhere in a cluster of fixed members.
     pub(crate) proposals: Option<UnboundedSender<ViewCommand>>,
+    /// The lease of each shard; none in a cluster of fixed members, where nobody takes another's place.
+    pub(crate) leases: Vec<LeaseCell>,
 }
 
 /// A view, with what follows from it.
@@ -39,11 +40,12 @@ pub(crate) struct Installed {
 }
 
 impl Installed {
-    /// What follows from `view`.
-    pub(crate) fn new(view: Arc<View>) -> Arc<Self> {
+    /// What follows from `view`; `targets` are those of an earlier one, if there was one.
+    pub(crate) fn new(view: Arc<View>, targets: Option<Targets>) -> Arc<Self> {
         let table = view.table();
         let table_bytes = postcard::to_allocvec(&table).map(Bytes::from).unwrap_or_default();
-        let targets = Targets::of(&view);
+        let mut targets = targets.unwrap_or_else(|| Targets::of(&view));
+        targets.refresh(&view);
         Arc::new(Self { view, table, table_bytes, targets })
     }
 }
@@ -53,9 +55,9 @@ impl Place {
         self.newest.load_full()
     }
 
-    /// Whether this node may answer what only a primary without a rival may.
-    pub(crate) fn is_leased(&self) -> bool {
-        true
+    /// Whether the shard may answer what only a primary without a rival may, by the clock as it is now.
+    pub(crate) fn is_leased(&self, shard: ShardId) -> bool {
+        self.leases.get(usize::from(shard.0)).is_none_or(LeaseCell::is_valid)
     }
 
     pub(crate) fn incarnation(&self) -> Incarnation {

@@ -1,6 +1,7 @@
 //! What Greenroom's client and node share on the wire: the gRPC services and the framing of their streams.
 
 pub mod framing;
+pub mod group;
 mod link;
 mod outbox;
 

@@ -1,0 +1,410 @@
+//! The Raft group of the nodes: real sockets, real disks; only the shards are missing.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use greenroom_actors::wire::WIRE_VERSION;
+use greenroom_actors::{
+    Changed, ClusterId, Incarnation, JoinRefusal, MemberStatus, NodeId, TableVersion, View, ViewCommand,
+};
+use greenroom_node::raft::{DataError, FROM_HEADER, GroupError, LeaseCell, Me, RaftNode, RaftOptions, Standing};
+use greenroom_rpc::group::{Admitted, GroupRefusal, decode_result, propose};
+use greenroom_rpc::proto::JoinRequest;
+use greenroom_rpc::proto::group_client::GroupClient;
+use greenroom_rpc::{describe, dial};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Status};
+
+/// How long anything may take that should happen soon.
+const DEADLINE: Duration = Duration::from_secs(60);
+const CLUSTER: &str = "test";
+
+/// Who reaches whom: calls from one identity to another that do not get through.
+type Cuts = Arc<Mutex<BTreeSet<(u64, u64)>>>;
+
+/// A node with its server. Dropping it is its sudden death.
+struct TestNode {
+    raft: RaftNode,
+    me: Me,
+    server: JoinHandle<()>,
+    /// Installs views, as a shard does.
+    shard: JoinHandle<()>,
+    lease: LeaseCell,
+}
+
+impl Drop for TestNode {
+    fn drop(&mut self) {
+        self.server.abort();
+        self.shard.abort();
+    }
+}
+
+/// A network of nodes.
+#[derive(Default)]
+struct World {
+    cuts: Cuts,
+}
+
+impl World {
+    /// A node that listens, and has neither founded nor joined.
+    async fn node(&self, name: &str, data: Option<&Path>) -> TestNode {
+        self.node_at(name, data, "127.0.0.1:0".parse().expect("is an address")).await
+    }
+
+    async fn node_at(&self, name: &str, data: Option<&Path>, address: SocketAddr) -> TestNode {
+        let listener = TcpListener::bind(address).await.expect("binds");
+        let address = listener.local_addr().expect("is bound").to_string();
+        let me = Me { cluster_name: CLUSTER.to_owned(), name: name.to_owned(), address };
+        let raft = RaftNode::open(me.clone(), options(data)).await.expect("opens");
+        let (cuts, to) = (Arc::clone(&self.cuts), raft.identity().0);
+        let gate = move |request: Request<()>| {
+            let from = request.metadata().get(FROM_HEADER).and_then(|from| from.to_str().ok()?.parse().ok());
+            match from {
+                Some(from) if cuts.lock().expect("no test panicked").contains(&(from, to)) => {
+                    Err(Status::unavailable("cut off"))
+                }
+                _ => Ok(request),
+            }
+        };
+        let service = tonic::service::interceptor::InterceptedService::new(raft.service(), gate);
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let served = Server::builder().add_service(service).serve_with_incoming(incoming);
+        let server = tokio::spawn(async move { served.await.expect("serves") });
+        let lease = raft.lease();
+        let (shard, mut views) = (lease.clone(), raft.view());
+        let shard = tokio::spawn(async move {
+            loop {
+                let version = views.borrow_and_update().version;
+                shard.installed(version);
+                if views.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+        TestNode { raft, me, server, shard, lease }
+    }
+
+    async fn founded(&self, name: &str) -> TestNode {
+        let node = self.node(name, None).await;
+        node.raft.found(16, 2, incarnation(), DEADLINE).await.expect("founds");
+        node
+    }
+
+    async fn joined(&self, name: &str, seed: &TestNode) -> TestNode {
+        let node = self.node(name, None).await;
+        node.raft.join(&[seed.me.address.clone()], incarnation(), DEADLINE).await.expect("joins");
+        node
+    }
+
+    /// Three nodes, all of which vote.
+    async fn three(&self) -> [TestNode; 3] {
+        let a = self.founded("a").await;
+        let (b, c) = (self.joined("b", &a).await, self.joined("c", &a).await);
+        let voters: BTreeSet<u64> = [&a, &b, &c].iter().map(|node| node.raft.identity().0).collect();
+        for node in [&a, &b, &c] {
+            node.votes("all three vote", |now| *now == voters).await;
+        }
+        [a, b, c]
+    }
+
+    fn cut(&self, a: &TestNode, b: &TestNode) {
+        let (a, b) = (a.raft.identity().0, b.raft.identity().0);
+        self.cuts.lock().expect("no test panicked").extend([(a, b), (b, a)]);
+    }
+
+    fn heal(&self) {
+        self.cuts.lock().expect("no test panicked").clear();
+    }
+}
+
+impl TestNode {
+    async fn views(&self, what: &str, is_so: impl FnMut(&Arc<View>) -> bool) -> Arc<View> {
+        until(what, &mut self.raft.view(), is_so).await
+    }
+
+    async fn stands(&self, what: &str, is_so: impl FnMut(&Standing) -> bool) -> Standing {
+        until(what, &mut self.raft.standing(), is_so).await
+    }
+
+    async fn votes(&self, what: &str, mut is_so: impl FnMut(&BTreeSet<u64>) -> bool) {
+        soon(what, || is_so(&self.raft.voters().iter().map(|voter| voter.0).collect())).await;
+    }
+
+    async fn has_lease(&self, what: &str, is_valid: bool) {
+        soon(what, || self.lease.is_valid() == is_valid).await;
+    }
+
+    fn node(&self) -> NodeId {
+        match &*self.raft.standing().borrow() {
+            Standing::Member(node) => *node,
+            other => panic!("{} is {other:?}", self.me.name),
+        }
+    }
+
+    async fn proposes(&self, command: ViewCommand) -> Changed {
+        self.raft.propose(command, DEADLINE).await.expect("is answered")
+    }
+}
+
+/// Waits for a fact that is announced.
+async fn until<T: Clone>(what: &str, from: &mut watch::Receiver<T>, mut is_so: impl FnMut(&T) -> bool) -> T {
+    match tokio::time::timeout(DEADLINE, from.wait_for(|value| is_so(value))).await {
+        Ok(value) => value.expect("the node is there").clone(),
+        Err(_) => panic!("{what}: not within {DEADLINE:?}"),
+    }
+}
+
+/// Waits for a fact that nobody announces, by looking again.
+async fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
+    let looked = async {
+        let mut again = tokio::time::interval(Duration::from_millis(5));
+        while !is_so() {
+            again.tick().await;
+        }
+    };
+    let in_time = tokio::time::timeout(DEADLINE, looked).await;
+    assert!(in_time.is_ok(), "{what}: not within {DEADLINE:?}");
+}
+
+fn options(data: Option<&Path>) -> RaftOptions {
+    RaftOptions { data: data.map(Path::to_owned), ..RaftOptions::default() }
+}
+
+fn incarnation() -> Incarnation {
+    Incarnation(rand::random::<u64>().max(1))
+}
+
+fn clock_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    u64::try_from(since.as_millis()).expect("it is before the end of time")
+}
+
+#[tokio::test]
+async fn a_cluster_is_founded_and_joined_and_all_have_one_view_and_a_lease() {
+    let world = World::default();
+    let nodes = world.three().await;
+    let version = nodes[0].views("three members", |view| view.members.len() == 3).await.version;
+    for node in &nodes {
+        let view = node.views("the founder's view", |view| view.version >= version).await;
+        assert_eq!(view.cluster, nodes[0].raft.cluster());
+        assert_eq!(view.named(&node.me.name).map(|member| member.node), Some(node.node()));
+        node.has_lease("each has a lease", true).await;
+    }
+}
+
+#[tokio::test]
+async fn a_follower_passes_a_proposal_on() {
+    let world = World::default();
+    let nodes = world.three().await;
+    let follower = nodes.iter().find(|node| !node.raft.is_leading()).expect("two follow");
+    let slots = vec![];
+    assert_eq!(follower.proposes(ViewCommand::AcceptLoss(slots)).await, Changed::No);
+    let leaving = nodes[2].node();
+    assert_eq!(follower.proposes(ViewCommand::Leave(leaving)).await, Changed::Yes);
+    for node in &nodes[..2] {
+        node.views("all know who leaves", |view| !view.is_up(leaving)).await;
+    }
+    // A program that is no node may ask any of them.
+    let (address, cluster) = (&follower.me.address, follower.raft.cluster());
+    let answer = propose(address, cluster, &ViewCommand::Leave(leaving), DEADLINE).await;
+    assert_eq!(answer, Ok(Changed::No));
+    let foreign = propose(address, ClusterId(1), &ViewCommand::Leave(leaving), DEADLINE).await;
+    assert_eq!(foreign, Err(GroupRefusal::OtherCluster { ours: cluster, theirs: ClusterId(1) }));
+    let own = propose(address, cluster, &ViewCommand::Restore(leaving), DEADLINE).await;
+    assert_eq!(own, Err(GroupRefusal::NotProposed));
+    assert!(describe(address, DEADLINE).await.is_err(), "this server has no other service");
+}
+
+#[tokio::test]
+async fn when_the_leader_dies_the_others_go_on_and_replace_it() {
+    let world = World::default();
+    let mut nodes = Vec::from(world.three().await);
+    let fourth = world.joined("d", &nodes[0]).await;
+    let at = nodes.iter().position(|node| node.raft.is_leading()).expect("one leads");
+    let dead = nodes.remove(at);
+    let (dead_node, dead_identity) = (dead.node(), dead.raft.identity().0);
+    // It holds every slot alone unless copies are made, and nobody makes any here: give the slots to another one first.
+    let heir = nodes[0].node();
+    dead.views("copies are being made", |view| view.slots.iter().any(|slot| slot.joining.is_some())).await;
+    hand_all_over(&dead, heir).await;
+    drop(dead);
+
+    nodes.push(fourth);
+    for node in &nodes {
+        node.views("the dead one is removed", |view| !view.members.contains_key(&dead_node)).await;
+        node.votes("it does not vote", |voters| voters.len() == 3 && !voters.contains(&dead_identity)).await;
+        node.has_lease("the others have leases", true).await;
+    }
+    let version = nodes[0].raft.view().borrow().version;
+    assert_eq!(nodes[1].proposes(ViewCommand::Leave(nodes[2].node())).await, Changed::Yes);
+    nodes[0].views("views go on", |view| view.version > version).await;
+}
+
+/// Makes `heir` the primary of every slot, by the commands with which the slots' primaries do so.
+async fn hand_all_over(from: &TestNode, heir: NodeId) {
+    let is_heirs = |view: &View| view.slots.iter().all(|slot| slot.primary == Some(heir));
+    let handing = async {
+        while !is_heirs(&from.raft.view().borrow()) {
+            let view = Arc::clone(&from.raft.view().borrow());
+            let joining = view.iter().filter_map(|(slot, at)| Some((slot, at.epoch, at.joining?)));
+            from.proposes(ViewCommand::CopiesDone(joining.collect())).await;
+            let held = view.iter().filter(|(_, at)| at.primary != Some(heir) && at.in_sync.contains(&heir));
+            from.proposes(ViewCommand::HandOver(held.map(|(slot, at)| (slot, at.epoch, heir)).collect())).await;
+            let without = view.iter().filter(|(_, at)| at.joining.is_none() && !at.in_sync.contains(&heir));
+            from.proposes(ViewCommand::StartCopies(without.map(|(slot, at)| (slot, at.epoch, heir)).collect())).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, handing).await.expect("all slots are handed over");
+}
+
+#[tokio::test]
+async fn a_node_with_a_disk_is_the_same_one_when_it_is_started_anew() {
+    let world = World::default();
+    let folder = tempfile::tempdir().expect("makes a folder");
+    let first = world.node("a", Some(folder.path())).await;
+    assert!(!first.raft.had_group());
+    let before = first.raft.found(16, 2, incarnation(), DEADLINE).await.expect("founds");
+    let (identity, cluster) = (first.raft.identity(), first.raft.cluster());
+    let version = first.raft.view().borrow().version;
+
+    // Another process that wants the folder is refused.
+    let refused = RaftNode::open(first.me.clone(), options(Some(folder.path()))).await.err();
+    let locked = DataError::Locked { folder: folder.path().to_owned() };
+    assert_eq!(refused, Some(GroupError::Data(locked)));
+
+    drop(first);
+    let again = world.node("a", Some(folder.path())).await;
+    assert!(again.raft.had_group());
+    assert_eq!((again.raft.identity(), again.raft.cluster()), (identity, cluster));
+    let after = again.raft.found(16, 2, incarnation(), DEADLINE).await.expect("joins what it founded");
+    assert_ne!(before, after, "another process is another member");
+    let view = again.views("a later view", |view| view.version > version).await;
+    assert_eq!(view.cluster, cluster);
+    assert!(!view.members.contains_key(&before));
+    assert_eq!(view.n_lost(), 16, "what the first process had in memory is lost, and the view says so");
+    again.has_lease("it has a lease", true).await;
+}
+
+#[tokio::test]
+async fn a_voter_with_a_disk_comes_back_and_catches_up_from_a_snapshot() {
+    let world = World::default();
+    let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().expect("makes a folder")).collect();
+    let a = world.node("a", Some(folders[0].path())).await;
+    a.raft.found(16, 2, incarnation(), DEADLINE).await.expect("founds");
+    let seeds = [a.me.address.clone()];
+    let mut others = Vec::new();
+    for (name, folder) in [("b", &folders[1]), ("c", &folders[2])] {
+        let node = world.node(name, Some(folder.path())).await;
+        node.raft.join(&seeds, incarnation(), DEADLINE).await.expect("joins");
+        others.push(node);
+    }
+    a.votes("all three vote", |voters| voters.len() == 3).await;
+    let c = others.pop().expect("c");
+    let (identity, address) = (c.raft.identity(), c.me.address.parse().expect("is an address"));
+    drop(c);
+    // More entries than are kept for those who are late.
+    for _ in 0..1300 {
+        a.proposes(ViewCommand::AcceptLoss(vec![])).await;
+    }
+    let c = world.node_at("c", Some(folders[2].path()), address).await;
+    assert_eq!(c.raft.identity(), identity);
+    let node = c.raft.join(&[], incarnation(), DEADLINE).await.expect("joins anew, and needs no seed");
+    let view = c.views("it knows itself", |view| view.members.contains_key(&node)).await;
+    assert_eq!(view.members[&node].status, MemberStatus::Up);
+    c.has_lease("it has a lease", true).await;
+}
+
+#[tokio::test]
+async fn who_may_not_join_is_told_why() {
+    let world = World::default();
+    let a = world.founded("a").await;
+    let seeds = [a.me.address.clone()];
+    let taken = world.node("a", None).await;
+    let refused = taken.raft.join(&seeds, incarnation(), DEADLINE).await;
+    let (name, address) = ("a".to_owned(), a.me.address.clone());
+    assert_eq!(refused, Err(GroupRefusal::Join(JoinRefusal::NameTaken { name, address }).into()));
+
+    let request = |change: fn(&mut JoinRequest)| {
+        let mut request = JoinRequest {
+            wire_version: u32::from(WIRE_VERSION),
+            cluster_name: CLUSTER.to_owned(),
+            name: "b".to_owned(),
+            address: "127.0.0.1:1".to_owned(),
+            incarnation: 5,
+            identity: 5,
+            now_ms: clock_ms(),
+            ..JoinRequest::default()
+        };
+        change(&mut request);
+        request
+    };
+    let ours = a.raft.cluster();
+    let other = ask_to_join(&a, request(|request| request.cluster = 9)).await;
+    assert_eq!(other, Err(GroupRefusal::OtherCluster { ours, theirs: ClusterId(9) }));
+    let named = ask_to_join(&a, request(|request| request.cluster_name = "other".to_owned())).await;
+    assert_eq!(named, Err(GroupRefusal::OtherName { ours: CLUSTER.to_owned(), theirs: "other".to_owned() }));
+    let version = ask_to_join(&a, request(|request| request.wire_version += 1)).await;
+    let ours = u32::from(WIRE_VERSION);
+    assert_eq!(version, Err(GroupRefusal::OtherVersion { ours, theirs: ours + 1 }));
+    let late = ask_to_join(&a, request(|request| request.now_ms -= 3_600_000)).await;
+    assert!(matches!(late, Err(GroupRefusal::Clock { apart_ms, max_ms: 2_000 }) if apart_ms > 3_000_000), "{late:?}");
+    let unfit = ask_to_join(&a, request(|request| request.name = "n".repeat(1000))).await;
+    assert_eq!(unfit, Err(GroupRefusal::Join(JoinRefusal::NameUnfit)));
+    assert_eq!(a.raft.view().borrow().members.len(), 1);
+}
+
+async fn ask_to_join(node: &TestNode, request: JoinRequest) -> Result<Admitted, GroupRefusal> {
+    let channel = dial(&node.me.address, DEADLINE).await.expect("answers");
+    decode_result(&GroupClient::new(channel).join(request).await.expect("answers").into_inner().result)
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_reach_the_leader_loses_its_lease_and_the_others_get_on() {
+    let world = World::default();
+    let nodes = world.three().await;
+    for node in &nodes {
+        node.has_lease("each has a lease", true).await;
+    }
+    let leader = nodes.iter().find(|node| node.raft.is_leading()).expect("one leads");
+    let [cut_off, other] = &nodes.iter().filter(|node| !node.raft.is_leading()).collect::<Vec<_>>()[..] else {
+        panic!("two follow");
+    };
+    world.cut(cut_off, leader);
+    world.cut(cut_off, other);
+    cut_off.has_lease("its lease runs out", false).await;
+    let lost = cut_off.node();
+    let view = leader.views("it is removed or suspected", |view| !view.is_up(lost)).await;
+    other.views("the other one knows", |now| now.version >= view.version).await;
+    assert!(leader.lease.is_valid() || other.lease.is_valid(), "the others are not held up");
+    assert!(!cut_off.lease.is_valid());
+
+    world.heal();
+    let standing =
+        cut_off.stands("it is told", |standing| *standing != Standing::Member(lost) || cut_off.lease.is_valid());
+    if standing.await == Standing::Removed(lost) {
+        let seeds = [leader.me.address.clone()];
+        let node = cut_off.raft.join(&seeds, incarnation(), DEADLINE).await.expect("joins anew");
+        assert_ne!(node, lost);
+    }
+    cut_off.has_lease("it is one of them again", true).await;
+}
+
+#[tokio::test]
+async fn a_lease_does_not_count_before_the_view_is_installed() {
+    let world = World::default();
+    let a = world.founded("a").await;
+    a.has_lease("the shard that installs views has a lease", true).await;
+    let late = a.raft.lease();
+    assert!(!late.is_valid());
+    late.installed(TableVersion(1));
+    assert!(!late.is_valid(), "the view of version 1 has no member");
+    late.installed(a.raft.view().borrow().version);
+    soon("it has a lease with a later view", || late.is_valid()).await;
+}
