@@ -65,6 +65,20 @@ pub trait Specification {
         false
     }
 
+    /// Drops those of the candidates that cannot come next because another of them has to come before.
+    fn narrow(&self, _candidates: &mut Vec<usize>, _entries: &[Entry]) {}
+
+    /// Whether nothing leads on from a state in which no step is [`forced`](Self::forced), because `urgent`, which ends before any
+    /// that is no candidate begins, cannot become allowed in time.
+    fn hopeless(&self, _state: &Self::State, _urgent: &Step) -> bool {
+        false
+    }
+
+    /// Whether unanswered steps are to be tried before others here, because little else will help.
+    fn prefers_unanswered(&self, _state: &Self::State) -> bool {
+        false
+    }
+
     /// Whether some of these unanswered steps, in some order, might bring about a state in which `target` is allowed.
     /// A yes too many costs time; a no too many would be wrong.
     fn reachable(&self, _state: &Self::State, _target: &Step, _unanswered: &[Step]) -> bool {

@@ -166,7 +166,7 @@ impl<'a, S: Specification> Search<'a, S> {
 
     /// Makes a configuration the last, with the answered steps that can be taken in it.
     fn enter(&mut self, state: S::State, taken: Option<Move>, low: usize, n_done: usize, done: u128) {
-        let (candidates, until) = self.candidates(low);
+        let (candidates, until, urgent) = self.candidates(low);
         let mut allowed = Vec::new();
         let mut forced = None;
         for index in candidates {
@@ -180,29 +180,42 @@ impl<'a, S: Specification> Search<'a, S> {
             }
             allowed.push(index);
         }
+        let urgent = self.known.get(urgent).map(|entry| &entry.step);
+        if forced.is_none() && urgent.is_some_and(|urgent| self.spec.hopeless(&state, urgent)) {
+            let moves = Vec::new();
+            return self.stack.push(Frame { state, taken, low, n_done, done, until, moves, widened: true });
+        }
         let (widened, allowed) = (forced.is_some(), forced.map_or(allowed, |index| vec![index]));
         let moves = allowed.into_iter().rev().map(Move::Known).collect();
+        let hurry = !widened && self.spec.prefers_unanswered(&state);
         self.stack.push(Frame { state, taken, low, n_done, done, until, moves, widened });
+        if hurry {
+            self.widen();
+        }
     }
 
-    /// The answered steps that may come next, one of each class, the first due first; and when the first of them ends.
-    fn candidates(&mut self, low: usize) -> (Vec<usize>, u64) {
-        let (mut candidates, mut until) = (Vec::new(), u64::MAX);
+    /// The answered steps that may come next, one of each class, the first due first; when the first of them ends, and which that is.
+    fn candidates(&mut self, low: usize) -> (Vec<usize>, u64, usize) {
+        let (mut candidates, mut until, mut urgent) = (Vec::new(), u64::MAX, usize::MAX);
         let mut index = self.done.next_absent(low);
         while let Some(entry) = self.known.get(index)
             && entry.invoked_at <= until
         {
-            until = until.min(entry.returned_at.unwrap_or(u64::MAX));
+            let end = entry.returned_at.unwrap_or(u64::MAX);
+            if end < until {
+                (until, urgent) = (end, index);
+            }
             candidates.push(index);
             index = self.done.next_absent(index + 1);
         }
+        self.spec.narrow(&mut candidates, &self.known);
         candidates.sort_by_key(|&index| (self.known[index].due, self.known[index].returned_at));
         self.round += 1;
         candidates.retain(|&index| {
             let seen = &mut self.seen[self.known_classes[index]];
             std::mem::replace(seen, self.round) != self.round
         });
-        (candidates, until)
+        (candidates, until, urgent)
     }
 
     /// Adds the unanswered steps that might help to the last frame's moves.
@@ -223,7 +236,7 @@ impl<'a, S: Specification> Search<'a, S> {
         }
         if let Some(frame) = self.stack.last_mut() {
             moves.reverse();
-            frame.moves = moves;
+            frame.moves.extend(moves);
             frame.widened = true;
         }
     }

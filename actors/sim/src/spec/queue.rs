@@ -33,19 +33,17 @@ impl QueueSpec {
         self.capacity.is_none_or(|capacity| state.len() < capacity)
     }
 
-    /// Whether `value` can come out after `before`, which is right before it in the queue.
-    fn may_follow(&self, before: i64, value: i64) -> bool {
-        let Some((_, to)) = self.received.get(&value) else { return true };
-        match self.received.get(&before) {
-            Some((from, _)) => from <= to,
-            None => !self.all_seen,
-        }
+    /// When the receiving of a value begins and ends. What nobody received comes last, unless unanswered calls took it.
+    fn window(&self, value: i64) -> (u64, u64) {
+        let unseen = if self.all_seen { (u64::MAX, u64::MAX) } else { (0, u64::MAX) };
+        self.received.get(&value).copied().unwrap_or(unseen)
     }
 
+    /// All that was sent before comes out before.
     fn send(&self, state: &QueueState, value: i64) -> Option<QueueState> {
-        let fits =
-            self.has_room(state) && self.sequences.back(state).is_none_or(|before| self.may_follow(before, value));
-        fits.then(|| self.sequences.push(state, value))
+        let (from, to) = self.window(value);
+        let fits = self.has_room(state) && self.sequences.latest(state) <= to;
+        fits.then(|| self.sequences.push(state, value, from))
     }
 
     fn take(&self, state: &QueueState, is_right: impl FnOnce(i64) -> bool) -> Option<QueueState> {
@@ -103,15 +101,34 @@ impl Specification for QueueSpec {
             if let Some((_, to)) = sent_by(&entry.step).and_then(|value| self.received.get(&value)) {
                 // It was sent, answered or not, before it was received.
                 entry.returned_at = Some(entry.returned_at.unwrap_or(*to).min(*to));
-                entry.due = *to;
-            } else if sent_by(&entry.step).is_some() {
-                entry.due = u64::MAX;
+                entry.due = entry.due.min(*to);
             }
         }
         if !no_room_seen {
             // A value that nobody saw can only be in the way.
             entries.retain(|entry| entry.returned_at.is_some() || sent_by(&entry.step).is_none());
         }
+    }
+
+    /// A value that is received before another is received at all was sent before it.
+    fn narrow(&self, candidates: &mut Vec<usize>, entries: &[Entry]) {
+        let window = |&index: &usize| sent_by(&entries[index].step).map(|value| self.window(value));
+        if let Some(first) = candidates.iter().filter_map(window).map(|(_, to)| to).min() {
+            candidates.retain(|index| window(index).is_none_or(|(from, _)| from <= first));
+        }
+    }
+
+    /// Who receives the value at the front begins too late.
+    fn hopeless(&self, state: &QueueState, urgent: &Step) -> bool {
+        let Some((front, _)) = self.sequences.pop(state) else { return false };
+        let needs_it_gone = received_by(urgent).is_some() || urgent.reply == Some(Reply::Value(None));
+        self.receive_early && needs_it_gone && (self.all_seen || self.received.contains_key(&front))
+    }
+
+    /// Nothing else takes a value from the front that nobody saw come out.
+    fn prefers_unanswered(&self, state: &QueueState) -> bool {
+        let Some((front, _)) = self.sequences.pop(state) else { return false };
+        !self.received.is_empty() && !self.all_seen && !self.received.contains_key(&front)
     }
 
     fn forced(&self, step: &Step) -> bool {

@@ -60,16 +60,19 @@ struct Node {
     depth: u32,
     parent: u32,
     jump: u32,
+    /// The latest beginning of the receiving of this value or one that was sent before.
+    latest: u64,
 }
 
 impl Sequences {
-    pub(super) fn push(&self, state: &QueueState, value: i64) -> QueueState {
+    pub(super) fn push(&self, state: &QueueState, value: i64, received_from: u64) -> QueueState {
         let mut nodes = self.nodes.borrow_mut();
         let parent = node(&nodes, state.last);
         let jump = node(&nodes, parent.jump);
         let is_even = parent.depth - jump.depth == jump.depth - node(&nodes, jump.jump).depth;
         let jump = if is_even { jump.jump } else { state.last };
-        nodes.push(Node { value, depth: state.sent + 1, parent: state.last, jump });
+        let latest = received_from.max(parent.latest);
+        nodes.push(Node { value, depth: state.sent + 1, parent: state.last, jump, latest });
         let last = u32::try_from(nodes.len()).expect("a search sends fewer than 2^32 values");
         let fingerprint = state.fingerprint ^ mark(value, state.sent);
         QueueState { last, sent: state.sent + 1, fingerprint, head: state.head }
@@ -85,8 +88,9 @@ impl Sequences {
         Some((front, QueueState { head: state.head + 1, fingerprint, ..*state }))
     }
 
-    pub(super) fn back(&self, state: &QueueState) -> Option<i64> {
-        (!state.is_empty()).then(|| node(&self.nodes.borrow(), state.last).value)
+    /// The latest beginning of the receiving of a value that was sent so far: of one that is out it was not later than now.
+    pub(super) fn latest(&self, state: &QueueState) -> u64 {
+        node(&self.nodes.borrow(), state.last).latest
     }
 
     pub(super) fn describe(&self, state: &QueueState) -> String {
