@@ -1,7 +1,7 @@
 //! What clients saw, and whether objects that are what they promise could have shown it to them.
 //!
 //! A run records each call that a client made and what came of it in a [`History`], or from many threads in a [`Recorder`].
-//! [`check`] then searches, object by object, for an order of the calls that the object's [`spec`] allows and that respects
+//! [`check()`] then searches, object by object, for an order of the calls that the object's [`spec`] allows and that respects
 //! who answered before whom began: a history that has one is linearizable. [`conservation`] counts, in linear time and without a
 //! search, what was lost and what was done twice.
 //!

@@ -58,6 +58,11 @@ pub trait Specification {
     /// Looks through all that will be searched, once; may tighten entries, set when they are due, and drop those that cannot matter.
     fn prepare(&mut self, _entries: &mut Vec<Entry>) {}
 
+    /// Entries that cannot be right together in any order, and why, if that is plain to see.
+    fn refute(&self, _entries: &[Entry]) -> Option<(&'static str, Vec<Entry>)> {
+        None
+    }
+
     /// Whether a step that is allowed now may be taken at once, because taking it later instead would allow nothing more.
     /// So it is with a reply that shows that nothing was changed; a write of the value that is there is no such step,
     /// since later it may overwrite another.
@@ -70,7 +75,7 @@ pub trait Specification {
 
     /// Whether nothing leads on from a state in which no step is [`forced`](Self::forced), because `urgent`, which ends before any
     /// that is no candidate begins, cannot become allowed in time.
-    fn hopeless(&self, _state: &Self::State, _urgent: &Step) -> bool {
+    fn hopeless(&self, _state: &Self::State, _urgent: &Entry) -> bool {
         false
     }
 
@@ -79,7 +84,8 @@ pub trait Specification {
         false
     }
 
-    /// Whether some of these unanswered steps, in some order, might bring about a state in which `target` is allowed.
+    /// Whether some of these unanswered steps, in some order, might bring about a state in which `target` is allowed,
+    /// and leads to another state than without them.
     /// A yes too many costs time; a no too many would be wrong.
     fn reachable(&self, _state: &Self::State, _target: &Step, _unanswered: &[Step]) -> bool {
         true

@@ -11,7 +11,7 @@ pub struct Explanation {
     pub placed: usize,
     /// How many steps had to be placed.
     pub total: usize,
-    /// The state after them.
+    /// The state after them; without a search, what is wrong.
     pub state: String,
     /// The last operations of the order, as lines of the history.
     pub last: Vec<String>,
@@ -54,7 +54,11 @@ impl Longest {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { object, placed, total, state, .. } = self;
-        writeln!(f, "{object}: the longest right order has {placed} of {total} steps")?;
+        if self.last.is_empty() && *placed == 0 {
+            writeln!(f, "{object}: no order of the {total} steps can be right")?;
+        } else {
+            writeln!(f, "{object}: the longest right order has {placed} of {total} steps")?;
+        }
         writeln!(f, "{:>12} {:>12}  {:<12} {:<40} outcome", "from", "to", "who", "call")?;
         let sections = [
             ("the order ends with", &self.last),
@@ -67,7 +71,7 @@ impl fmt::Display for Explanation {
                 lines.iter().try_for_each(|line| writeln!(f, "{line}"))?;
             }
             if index == 0 {
-                writeln!(f, "  which leaves: {state}")?;
+                writeln!(f, "  state: {state}")?;
             }
         }
         Ok(())

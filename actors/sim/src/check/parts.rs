@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::explain::Longest;
 use super::{Limits, Verdict, search};
 use crate::call::{Call, MapCall, ObjectType};
 use crate::history::{ClientId, History, ObjectIndex, OperationId, Outcome};
@@ -62,6 +63,13 @@ impl Part {
 
     fn check_by<S: Specification>(mut self, mut spec: S, history: &History, limits: &Limits) -> (Verdict, u64) {
         self.entries = phases(&spec, &self.entries);
+        if let Some((why, entries)) = spec.refute(&self.entries) {
+            let stuck = entries.iter().map(|entry| entry.operation).collect();
+            let longest = Longest { state: why.to_owned(), stuck, ..Longest::default() };
+            let explanation = Box::new(longest.explain(history, self.object, self.entries.len()));
+            let object = history.objects()[self.object.0 as usize].key.clone();
+            return (Verdict::NotLinearizable { object, explanation }, 0);
+        }
         spec.prepare(&mut self.entries);
         let (known, unanswered): (Vec<_>, Vec<_>) =
             self.entries.into_iter().partition(|entry| entry.returned_at.is_some());

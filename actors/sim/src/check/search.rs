@@ -180,7 +180,7 @@ impl<'a, S: Specification> Search<'a, S> {
             }
             allowed.push(index);
         }
-        let urgent = self.known.get(urgent).map(|entry| &entry.step);
+        let urgent = self.known.get(urgent);
         if forced.is_none() && urgent.is_some_and(|urgent| self.spec.hopeless(&state, urgent)) {
             let moves = Vec::new();
             return self.stack.push(Frame { state, taken, low, n_done, done, until, moves, widened: true });

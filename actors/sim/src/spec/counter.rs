@@ -37,7 +37,8 @@ impl Specification for CounterSpec {
     }
 
     fn reachable(&self, &state: &i64, target: &Step, unanswered: &[Step]) -> bool {
-        let Some(needed) = needed(target) else { return true };
+        // A store wipes out whatever came before.
+        let Some(needed) = needed(target) else { return false };
         let mut deltas = Vec::with_capacity(unanswered.len());
         for step in unanswered {
             match step.call {

@@ -1,5 +1,6 @@
 //! Channels and queues.
 
+mod refutation;
 mod sequence;
 
 use hashbrown::{HashMap, HashSet};
@@ -89,25 +90,35 @@ impl Specification for QueueSpec {
             if let (Some(value), Some(to)) = (received_by(&entry.step), entry.returned_at)
                 && self.received.insert(value, (entry.invoked_at, to)).is_some()
             {
-                // Received twice: no order is right, and the search says so.
-                self.received.clear();
+                // Received twice: that was refuted.
                 return;
             }
         }
         let no_room_seen = entries.iter().any(|entry| entry.step.reply == Some(Reply::Refused));
         self.receive_early = !no_room_seen;
         self.all_seen = !entries.iter().any(|entry| entry.returned_at.is_none() && sent_by(&entry.step).is_none());
+        let seen =
+            entries.iter().filter(|entry| sent_by(&entry.step).is_some_and(|value| self.received.contains_key(&value)));
+        let last_seen = seen.map(|entry| entry.invoked_at).max().unwrap_or(0);
         for entry in entries.iter_mut() {
-            if let Some((_, to)) = sent_by(&entry.step).and_then(|value| self.received.get(&value)) {
+            let Some(value) = sent_by(&entry.step) else { continue };
+            if let Some((_, to)) = self.received.get(&value) {
                 // It was sent, answered or not, before it was received.
                 entry.returned_at = Some(entry.returned_at.unwrap_or(*to).min(*to));
                 entry.due = entry.due.min(*to);
+            } else if entry.returned_at.is_none_or(|at| at >= last_seen) {
+                // It may still be in, behind all that came out.
+                entry.due = u64::MAX;
             }
         }
         if !no_room_seen {
             // A value that nobody saw can only be in the way.
             entries.retain(|entry| entry.returned_at.is_some() || sent_by(&entry.step).is_none());
         }
+    }
+
+    fn refute(&self, entries: &[Entry]) -> Option<(&'static str, Vec<Entry>)> {
+        refutation::refute(entries)
     }
 
     /// A value that is received before another is received at all was sent before it.
@@ -118,10 +129,14 @@ impl Specification for QueueSpec {
         }
     }
 
-    /// Who receives the value at the front begins too late.
-    fn hopeless(&self, state: &QueueState, urgent: &Step) -> bool {
+    /// Who receives the value at the front, or some value that is in the way, begins too late.
+    fn hopeless(&self, state: &QueueState, urgent: &Entry) -> bool {
         let Some((front, _)) = self.sequences.pop(state) else { return false };
-        let needs_it_gone = received_by(urgent).is_some() || urgent.reply == Some(Reply::Value(None));
+        let needs_none = urgent.step.reply == Some(Reply::Value(None));
+        if needs_none && urgent.returned_at.is_some_and(|until| self.sequences.latest(state) > until) {
+            return true;
+        }
+        let needs_it_gone = needs_none || received_by(&urgent.step).is_some();
         self.receive_early && needs_it_gone && (self.all_seen || self.received.contains_key(&front))
     }
 

@@ -58,7 +58,8 @@ impl Specification for RegisterSpec {
     }
 
     fn reachable(&self, state: &i64, target: &Step, unanswered: &[Step]) -> bool {
-        let Some(seen) = seen_by(target) else { return true };
+        // A write wipes out whatever came before.
+        let Some(seen) = seen_by(target) else { return false };
         *state == seen || unanswered.iter().any(|step| written_by(step) == Some(seen))
     }
 }

@@ -201,12 +201,13 @@ fn execute<S: Specification>(spec: &S, object_type: ObjectType, plans: &[Plan]) 
 pub(crate) fn arbitrary(object_type: ObjectType, plans: &[Plan]) -> History {
     let mut history = History::new();
     let object = history.object("object", object_type);
+    let is_unique = plans[0].reply % 4 > 0;
     for (index, plan) in plans.iter().enumerate() {
         let at = 100 + 10 * index as u64;
-        let call = call_of(object_type, plan, (plan.reply % 2 == 0).then_some(index));
+        let call = call_of(object_type, plan, is_unique.then_some(index));
         let operation = history.invoke(ClientId(plan.client), object, call, at - plan.before);
         // The likely ones come first.
-        let replies: Vec<_> = replies(&call).into_iter().filter(|reply| is_small(reply)).collect();
+        let replies: Vec<_> = replies(&call).into_iter().filter(is_small).collect();
         if plan.fate >= 2 && !replies.is_empty() {
             history.returned(operation, replies[plan.reply / 2 % replies.len()], at + plan.after);
         }

@@ -2,10 +2,6 @@
 
 use greenroom_sim::*;
 
-pub(crate) use greenroom_sim::Call::{
-    Counter as counter, Map as map, Mutex as mutex, Queue as queue, Register as register, Semaphore as semaphore,
-};
-
 /// A client's call from and to these times, and its reply; without both nobody answered.
 pub(crate) type Line = (u64, u64, Call, Option<(u64, Reply)>);
 
@@ -27,18 +23,4 @@ pub(crate) fn history(object_type: ObjectType, lines: &[Line]) -> History {
         }
     }
     history
-}
-
-#[track_caller]
-pub(crate) fn accept(object_type: ObjectType, lines: &[Line]) {
-    let history = history(object_type, lines);
-    let verdict = check(&history, &Limits::default());
-    assert!(matches!(verdict, Verdict::Linearizable), "{verdict:?}\n{history}");
-}
-
-#[track_caller]
-pub(crate) fn reject(object_type: ObjectType, lines: &[Line]) {
-    let history = history(object_type, lines);
-    let verdict = check(&history, &Limits::default());
-    assert!(matches!(verdict, Verdict::NotLinearizable { .. }), "{verdict:?}\n{history}");
 }
