@@ -7,6 +7,7 @@
 //!
 //! Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm", USENIX ATC 2014.
 
+mod candidacy;
 mod disk;
 mod error;
 mod group;
@@ -24,9 +25,9 @@ mod state_machine;
 mod types;
 
 pub use error::{DataError, GroupError};
+pub use group::Standing;
 pub use lease_cell::LeaseCell;
 pub use network::FROM_HEADER;
 pub use node::{Me, RaftNode};
-pub use group::Standing;
 pub use options::RaftOptions;
 pub use service::GroupService;

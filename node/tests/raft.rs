@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use greenroom_actors::wire::WIRE_VERSION;
 use greenroom_actors::{
-    Changed, ClusterId, Incarnation, JoinRefusal, MemberStatus, NodeId, TableVersion, View, ViewCommand,
+    Changed, ClusterId, Identity, Incarnation, JoinRefusal, MemberStatus, NodeId, TableVersion, View, ViewCommand,
 };
 use greenroom_node::raft::{DataError, FROM_HEADER, GroupError, LeaseCell, Me, RaftNode, RaftOptions, Standing};
 use greenroom_rpc::group::{Admitted, GroupRefusal, decode_result, propose};
@@ -16,8 +16,8 @@ use greenroom_rpc::proto::JoinRequest;
 use greenroom_rpc::proto::group_client::GroupClient;
 use greenroom_rpc::{describe, dial};
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Status};
@@ -29,20 +29,19 @@ const CLUSTER: &str = "test";
 /// Who reaches whom: calls from one identity to another that do not get through.
 type Cuts = Arc<Mutex<BTreeSet<(u64, u64)>>>;
 
-/// A node with its server. Dropping it is its sudden death.
+/// A node with its server, on a runtime of its own. Dropping it is its sudden death: its connections break.
 struct TestNode {
     raft: RaftNode,
     me: Me,
-    server: JoinHandle<()>,
-    /// Installs views, as a shard does.
-    shard: JoinHandle<()>,
     lease: LeaseCell,
+    runtime: Option<Runtime>,
 }
 
 impl Drop for TestNode {
     fn drop(&mut self) {
-        self.server.abort();
-        self.shard.abort();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -59,10 +58,12 @@ impl World {
     }
 
     async fn node_at(&self, name: &str, data: Option<&Path>, address: SocketAddr) -> TestNode {
-        let listener = TcpListener::bind(address).await.expect("binds");
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("starts a thread");
+        let listener = runtime.spawn(TcpListener::bind(address)).await.expect("runs").expect("binds");
         let address = listener.local_addr().expect("is bound").to_string();
         let me = Me { cluster_name: CLUSTER.to_owned(), name: name.to_owned(), address };
-        let raft = RaftNode::open(me.clone(), options(data)).await.expect("opens");
+        let raft = runtime.spawn(RaftNode::open(me.clone(), options(data))).await.expect("runs").expect("opens");
         let (cuts, to) = (Arc::clone(&self.cuts), raft.identity().0);
         let gate = move |request: Request<()>| {
             let from = request.metadata().get(FROM_HEADER).and_then(|from| from.to_str().ok()?.parse().ok());
@@ -75,11 +76,11 @@ impl World {
         };
         let service = tonic::service::interceptor::InterceptedService::new(raft.service(), gate);
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let served = Server::builder().add_service(service).serve_with_incoming(incoming);
-        let server = tokio::spawn(async move { served.await.expect("serves") });
+        runtime.spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
         let lease = raft.lease();
         let (shard, mut views) = (lease.clone(), raft.view());
-        let shard = tokio::spawn(async move {
+        // Installs views, as a shard does.
+        runtime.spawn(async move {
             loop {
                 let version = views.borrow_and_update().version;
                 shard.installed(version);
@@ -88,7 +89,7 @@ impl World {
                 }
             }
         });
-        TestNode { raft, me, server, shard, lease }
+        TestNode { raft, me, lease, runtime: Some(runtime) }
     }
 
     async fn founded(&self, name: &str) -> TestNode {
@@ -107,7 +108,7 @@ impl World {
     async fn three(&self) -> [TestNode; 3] {
         let a = self.founded("a").await;
         let (b, c) = (self.joined("b", &a).await, self.joined("c", &a).await);
-        let voters: BTreeSet<u64> = [&a, &b, &c].iter().map(|node| node.raft.identity().0).collect();
+        let voters: BTreeSet<Identity> = [&a, &b, &c].iter().map(|node| node.raft.identity()).collect();
         for node in [&a, &b, &c] {
             node.votes("all three vote", |now| *now == voters).await;
         }
@@ -133,8 +134,8 @@ impl TestNode {
         until(what, &mut self.raft.standing(), is_so).await
     }
 
-    async fn votes(&self, what: &str, mut is_so: impl FnMut(&BTreeSet<u64>) -> bool) {
-        soon(what, || is_so(&self.raft.voters().iter().map(|voter| voter.0).collect())).await;
+    async fn votes(&self, what: &str, mut is_so: impl FnMut(&BTreeSet<Identity>) -> bool) {
+        soon(what, || self.raft.voters().is_some_and(|voters| is_so(&voters))).await;
     }
 
     async fn has_lease(&self, what: &str, is_valid: bool) {
@@ -229,7 +230,7 @@ async fn when_the_leader_dies_the_others_go_on_and_replace_it() {
     let fourth = world.joined("d", &nodes[0]).await;
     let at = nodes.iter().position(|node| node.raft.is_leading()).expect("one leads");
     let dead = nodes.remove(at);
-    let (dead_node, dead_identity) = (dead.node(), dead.raft.identity().0);
+    let (dead_node, dead_identity) = (dead.node(), dead.raft.identity());
     // It holds every slot alone unless copies are made, and nobody makes any here: give the slots to another one first.
     let heir = nodes[0].node();
     dead.views("copies are being made", |view| view.slots.iter().any(|slot| slot.joining.is_some())).await;
@@ -378,6 +379,7 @@ async fn a_node_that_cannot_reach_the_leader_loses_its_lease_and_the_others_get_
     };
     world.cut(cut_off, leader);
     world.cut(cut_off, other);
+    let term = leader.raft.term();
     cut_off.has_lease("its lease runs out", false).await;
     let lost = cut_off.node();
     let view = leader.views("it is removed or suspected", |view| !view.is_up(lost)).await;
@@ -386,13 +388,44 @@ async fn a_node_that_cannot_reach_the_leader_loses_its_lease_and_the_others_get_
     assert!(!cut_off.lease.is_valid());
 
     world.heal();
-    let standing = cut_off.stands("it is told", |standing| *standing != Standing::Member(lost) || cut_off.lease.is_valid());
+    let standing =
+        cut_off.stands("it is told", |standing| *standing != Standing::Member(lost) || cut_off.lease.is_valid());
     if standing.await == Standing::Removed(lost) {
         let seeds = [leader.me.address.clone()];
         let node = cut_off.raft.join(&seeds, incarnation(), DEADLINE).await.expect("joins anew");
         assert_ne!(node, lost);
     }
     cut_off.has_lease("it is one of them again", true).await;
+    assert_eq!(leader.raft.term(), term, "it has not stood for election, which would have deposed the leader");
+}
+
+#[tokio::test]
+async fn a_leader_that_is_cut_off_loses_its_lease_and_follows_when_it_is_back() {
+    let world = World::default();
+    let mut nodes = Vec::from(world.three().await);
+    let at = nodes.iter().position(|node| node.raft.is_leading()).expect("one leads");
+    let old = nodes.remove(at);
+    old.has_lease("the leader has a lease", true).await;
+    let lost = old.node();
+    for node in &nodes {
+        world.cut(&old, node);
+    }
+    old.has_lease("its lease runs out", false).await;
+    let mut version = TableVersion(0);
+    for node in &nodes {
+        let view = node.views("the others have a leader, which finds the old one gone", |view| !view.is_up(lost)).await;
+        assert!(!old.lease.is_valid(), "its lease was over before, in the view {}", view.version);
+        version = view.version;
+        node.has_lease("the others have leases", true).await;
+    }
+    assert!(old.raft.view().borrow().is_up(lost), "it knows nothing of all this");
+    let term = nodes[0].raft.term();
+
+    world.heal();
+    // It holds every slot, so it was suspected, and is restored when it renews.
+    old.views("it is told, and restored", |view| view.version > version && view.is_up(lost)).await;
+    old.has_lease("it has a lease again", true).await;
+    assert_eq!(nodes[0].raft.term(), term, "it did not disturb the others");
 }
 
 #[tokio::test]

@@ -98,7 +98,9 @@ impl GroupRefusal {
         match self {
             Self::OtherProcess | Self::NotLeader | Self::Deposed | Self::NotReady | Self::Busy => true,
             Self::Unreachable { .. } | Self::Expired { .. } => true,
-            Self::OtherCluster { .. } | Self::OtherName { .. } | Self::OtherVersion { .. } | Self::Clock { .. } => false,
+            Self::OtherCluster { .. } | Self::OtherName { .. } | Self::OtherVersion { .. } | Self::Clock { .. } => {
+                false
+            }
             Self::NotProposed | Self::MayBeAlive(_) | Self::Join(_) | Self::Malformed(_) => false,
         }
     }

@@ -206,7 +206,9 @@ impl Disk {
         match error {
             redb::Error::Io(error) => match error.kind() {
                 ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => DataError::Full { file },
-                ErrorKind::InvalidData | ErrorKind::UnexpectedEof => DataError::Damaged { file, why: error.to_string() },
+                ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+                    DataError::Damaged { file, why: error.to_string() }
+                }
                 ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::IsADirectory => {
                     DataError::Unwritable { folder: self.folder.clone(), why: error.to_string() }
                 }

@@ -73,7 +73,8 @@ fn a_value_that_is_not_what_was_written_is_not_taken_for_another() {
     let path = folder.path().join("raft.redb");
     let mut content = std::fs::read(&path).expect("reads");
     let needle = b"a name that is found";
-    let places: Vec<usize> = (0..content.len() - needle.len()).filter(|&at| content[at..].starts_with(needle)).collect();
+    let places: Vec<usize> =
+        (0..content.len() - needle.len()).filter(|&at| content[at..].starts_with(needle)).collect();
     assert!(!places.is_empty());
     places.iter().for_each(|&at| content[at] ^= 1);
     std::fs::write(&path, content).expect("writes");

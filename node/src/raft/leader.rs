@@ -35,6 +35,7 @@ const LAG_MAX: u64 = 100;
 /// The task of the node that may lead.
 pub(super) struct Leader {
     group: Arc<Group>,
+    metrics: watch::Receiver<Metrics>,
     asks: mpsc::Receiver<Ask>,
     origin: Instant,
     granter: Granter,
@@ -89,6 +90,7 @@ impl Leader {
     pub(super) fn new(group: Arc<Group>, asks: mpsc::Receiver<Ask>) -> Self {
         let granter = Granter::new(group.options.lease());
         Self {
+            metrics: group.raft.metrics(),
             group,
             asks,
             origin: Instant::now(),
@@ -127,8 +129,11 @@ impl Leader {
         Arc::clone(&self.group.view.borrow())
     }
 
-    fn metrics(&self) -> Metrics {
-        self.group.raft.metrics().borrow().clone()
+    /// How many entries are not applied yet.
+    fn backlog(&self) -> u64 {
+        let metrics = self.metrics.borrow();
+        let applied = metrics.last_applied.map_or(0, |applied| applied.index);
+        metrics.last_log_index.unwrap_or(0).saturating_sub(applied)
     }
 
     fn tick(&mut self) {
@@ -136,20 +141,23 @@ impl Leader {
         while let Ok(ask) = self.asks.try_recv() {
             self.hear(ask);
         }
-        let metrics = self.metrics();
-        self.see_who_leads(&metrics);
+        self.see_who_leads();
         if self.leading.is_none() {
             return;
         }
-        let now = self.now();
+        let (metrics, now) = (self.metrics.borrow().clone(), self.now());
         self.granter.tick(now);
         self.begin_round();
         self.change_members(&metrics);
         self.plan(&metrics);
     }
 
-    fn see_who_leads(&mut self, metrics: &Metrics) {
-        let term = (metrics.state == ServerState::Leader && metrics.running_state.is_ok()).then_some(metrics.current_term);
+    fn see_who_leads(&mut self) {
+        let term = {
+            let metrics = self.metrics.borrow();
+            let leads = metrics.state == ServerState::Leader && metrics.running_state.is_ok();
+            leads.then_some(metrics.current_term)
+        };
         if self.leading.as_ref().map(|leading| leading.term) == term {
             return;
         }
@@ -169,8 +177,7 @@ impl Leader {
     }
 
     fn hear(&mut self, Ask { question, reply }: Ask) {
-        let metrics = self.metrics();
-        self.see_who_leads(&metrics);
+        self.see_who_leads();
         let result = match (&mut self.leading, question) {
             (None, _) => Err((reply, GroupRefusal::NotLeader)),
             (Some(leading), Question::Renew(node, id)) => {
@@ -183,7 +190,7 @@ impl Leader {
                 }
             }
             (Some(_), Question::Join(request)) => self.hear_join(request, reply),
-            (Some(_), Question::Propose(command)) => self.hear_command(command, reply, &metrics),
+            (Some(_), Question::Propose(command)) => self.hear_command(command, reply),
         };
         if let Err((reply, refusal)) = result {
             // Whoever asked may have gone away.
@@ -199,7 +206,7 @@ impl Leader {
         let Some(leading) = &mut self.leading else { return Err((reply, GroupRefusal::NotLeader)) };
         let is_full = leading.joins.len() >= JOINS_MAX;
         match leading.joins.get_mut(&request.identity) {
-            Some(known) if known.is_written && known.request == request => known.reply = reply,
+            Some(known) if known.is_written && is_same(&known.request, &request) => known.reply = reply,
             Some(known) if known.is_written => return Err((reply, GroupRefusal::Busy)),
             None if is_full => return Err((reply, GroupRefusal::Busy)),
             _ => {
@@ -210,14 +217,8 @@ impl Leader {
         Ok(())
     }
 
-    fn hear_command(
-        &mut self,
-        command: ViewCommand,
-        reply: Reply,
-        metrics: &Metrics,
-    ) -> Result<(), (Reply, GroupRefusal)> {
-        let backlog = metrics.last_log_index.unwrap_or(0) - metrics.last_applied.map_or(0, |applied| applied.index);
-        if self.n_writes >= WRITES_MAX || backlog > BACKLOG_MAX {
+    fn hear_command(&mut self, command: ViewCommand, reply: Reply) -> Result<(), (Reply, GroupRefusal)> {
+        if self.n_writes >= WRITES_MAX || self.backlog() > BACKLOG_MAX {
             return Err((reply, GroupRefusal::Busy));
         }
         let mut held = None;
@@ -316,7 +317,8 @@ impl Leader {
             identity == self.group.identity.0 || matched.is_some_and(|matched| matched.index + LAG_MAX >= last)
         };
         let alive = self.granter.alive(now);
-        let ready = view.members.values().filter(|member| alive.contains(&member.node) && has_entries(member.identity.0));
+        let ready =
+            view.members.values().filter(|member| alive.contains(&member.node) && has_entries(member.identity.0));
         ready.map(|member| member.node).collect()
     }
 
@@ -428,6 +430,11 @@ async fn change_members(
         _ = settled.wait_for(|settled| *settled > term) => {}
     }
     Done::MembersChanged { term }
+}
+
+/// Whether a process asks again.
+fn is_same(known: &JoinRequest, again: &JoinRequest) -> bool {
+    known.incarnation == again.incarnation && known.replaces == again.replaces && known.address == again.address
 }
 
 fn join_command(request: &JoinRequest) -> ViewCommand {

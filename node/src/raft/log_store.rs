@@ -84,7 +84,9 @@ impl RaftLogStorage<Types> for LogStore {
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), StorageError> {
         let saved = *vote;
-        on_disk(self.disk.as_ref(), move |disk| disk.set_fact(VOTE, &saved)).await.map_err(StorageIOError::write_vote)?;
+        on_disk(self.disk.as_ref(), move |disk| disk.set_fact(VOTE, &saved))
+            .await
+            .map_err(StorageIOError::write_vote)?;
         self.kept().vote = Some(saved);
         Ok(())
     }
