@@ -13,6 +13,7 @@ mod error;
 mod group;
 mod holder;
 mod leader;
+mod leading;
 mod lease_cell;
 mod log_store;
 mod membership;

@@ -83,7 +83,10 @@ impl Group {
         let known = (cluster, self.me.cluster_name.clone());
         self.peers.adopt(cluster)?;
         let kept = on_disk(self.disk.as_ref(), move |disk| disk.set_fact(CLUSTER, &known)).await;
-        kept.map_err(|_| GroupRefusal::NotReady)
+        kept.map_err(|error| {
+            tracing::error!(%error, "the node cannot keep which cluster it belongs to");
+            GroupRefusal::NotReady
+        })
     }
 
     /// Why the node takes no part any more.

@@ -3,23 +3,23 @@
 //! One task of each node runs it, and refuses what it is asked for while another node leads. All that it decides with, the
 //! granter and the coordinator, is in this task, so that no grant comes between a decision to remove a node and its hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use greenroom_actors::{
-    Changed, Coordinator, CoordinatorSettings, Granter, Identity, Incarnation, MEMBERS_MAX, NodeId, RenewalAnswer,
-    RenewalId, View, ViewCommand,
+    Changed, Coordinator, CoordinatorSettings, Granter, Identity, MEMBERS_MAX, NodeId, RenewalAnswer, View, ViewCommand,
 };
 use greenroom_rpc::group::{Admitted, GroupRefusal, Renewal};
 use greenroom_rpc::proto::JoinRequest;
+use openraft::ServerState;
 use openraft::error::{ClientWriteError, RaftError};
-use openraft::{ChangeMembers, ServerState};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::group::{Ask, Group, Reply};
+use super::leading::{Done, Joining, Leading, Purpose, change_members, is_same, join_command};
 use super::membership::next_change;
 use super::questions::{Answer, Question};
 use super::types::Metrics;
@@ -46,44 +46,6 @@ pub(super) struct Leader {
     n_writes: usize,
     /// The latest term in which this process was confirmed to lead: whatever it wrote in earlier ones is applied, or never is.
     settled: watch::Sender<u64>,
-}
-
-/// What is under way while this process leads in one term.
-#[derive(Default)]
-struct Leading {
-    term: u64,
-    /// Renewals by node: those that came since the round began, and those that the round is about.
-    waiting: BTreeMap<NodeId, (RenewalId, Reply)>,
-    in_round: BTreeMap<NodeId, (RenewalId, Reply)>,
-    is_in_round: bool,
-    is_changing_members: bool,
-    /// Commands of the coordinator's own last step that are being written.
-    n_planned: usize,
-    /// Processes that are joining, by identity.
-    joins: BTreeMap<u64, Joining>,
-}
-
-struct Joining {
-    request: JoinRequest,
-    reply: Reply,
-    is_written: bool,
-}
-
-/// Who waits for a command.
-enum Purpose {
-    /// The coordinator has planned it.
-    Planned,
-    /// Somebody has proposed it.
-    Proposed(Reply),
-    /// The process of that identity is joining.
-    Join(u64),
-}
-
-/// Something that was under way has ended.
-enum Done {
-    Round { term: u64, is_confirmed: bool },
-    Written { term: u64, purpose: Purpose, held: Option<NodeId>, result: Result<Changed, GroupRefusal> },
-    MembersChanged { term: u64 },
 }
 
 impl Leader {
@@ -410,39 +372,5 @@ impl Leader {
                 let _ = joining.reply.send(answer);
             }
         }
-    }
-}
-
-async fn change_members(
-    group: Arc<Group>,
-    term: u64,
-    change: ChangeMembers<u64, String>,
-    mut settled: watch::Receiver<u64>,
-) -> Done {
-    tracing::info!(?change, "the group's members change");
-    tokio::select! {
-        // Who votes no more goes on as one that follows.
-        changed = group.raft.change_membership(change, true) => {
-            if let Err(error) = changed {
-                tracing::debug!(%error, "the group's members have not changed");
-            }
-        }
-        _ = settled.wait_for(|settled| *settled > term) => {}
-    }
-    Done::MembersChanged { term }
-}
-
-/// Whether a process asks again.
-fn is_same(known: &JoinRequest, again: &JoinRequest) -> bool {
-    known.incarnation == again.incarnation && known.replaces == again.replaces && known.address == again.address
-}
-
-fn join_command(request: &JoinRequest) -> ViewCommand {
-    ViewCommand::Join {
-        name: request.name.clone(),
-        address: request.address.clone(),
-        incarnation: Incarnation(request.incarnation),
-        identity: Identity(request.identity),
-        replaces: request.replaces.map(NodeId),
     }
 }

@@ -194,8 +194,7 @@ impl RaftNode {
         }
         let mut metrics = group.raft.metrics();
         let is_led = metrics.wait_for(|metrics| metrics.current_leader.is_some());
-        let is_led = timeout_at(deadline, is_led).await.map_err(|_| GroupRefusal::Expired { last: None })?;
-        drop(is_led.map_err(|error| group.failure(&error))?);
+        in_time(deadline, is_led, group).await?;
         if self.is_leading() {
             let confirmed = timeout_at(deadline, group.raft.ensure_linearizable()).await;
             if matches!(confirmed, Ok(Ok(_))) && group.view.borrow().cluster == ClusterId(0) {
@@ -230,8 +229,7 @@ impl RaftNode {
         self.group.adopt(admitted.cluster).await?;
         let mut view = self.group.view.clone();
         let is_told = view.wait_for(|view| view.members.contains_key(&admitted.node));
-        let is_told = timeout_at(deadline, is_told).await.map_err(|_| GroupRefusal::Expired { last: None })?;
-        drop(is_told.map_err(|error| self.group.failure(&error))?);
+        in_time(deadline, is_told, &self.group).await?;
         self.group.standing.send_replace(Standing::Member(admitted.node));
         *holder = Some(self.runtime.spawn(hold(Arc::clone(&self.group), admitted.node)));
         tracing::info!(node = %admitted.node, cluster = admitted.cluster.0, "joined");
@@ -327,6 +325,19 @@ impl Drop for RaftNode {
         }
         let raft = self.group.raft.clone();
         drop(self.runtime.spawn(async move { raft.shutdown().await }));
+    }
+}
+
+/// Waits for something that the group's task announces.
+async fn in_time<T>(
+    deadline: Instant,
+    announced: impl Future<Output = Result<T, watch::error::RecvError>>,
+    group: &Group,
+) -> Result<(), GroupError> {
+    match timeout_at(deadline, announced).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(group.failure(&error)),
+        Err(_) => Err(GroupRefusal::Expired { last: None }.into()),
     }
 }
 

@@ -93,7 +93,9 @@ impl Group {
     pub(super) async fn ask_here(&self, question: &Question) -> Result<Answer, GroupRefusal> {
         let (reply, answer) = oneshot::channel();
         let ask = Ask { question: question.clone(), reply };
-        self.asks.send(ask).await.map_err(|_| GroupRefusal::NotReady)?;
+        if self.asks.send(ask).await.is_err() {
+            return Err(GroupRefusal::NotReady);
+        }
         answer.await.unwrap_or(Err(GroupRefusal::Deposed))
     }
 
