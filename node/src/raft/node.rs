@@ -223,17 +223,30 @@ impl RaftNode {
             // It has ended when this is answered, so no grant comes after.
             let _ = holder.await;
         }
-        self.group.holding.forget();
         let deadline = Instant::now() + within;
-        let admitted = self.ask_to_join(seeds, incarnation, deadline).await?;
-        self.group.adopt(admitted.cluster).await?;
-        let mut view = self.group.view.clone();
-        let is_told = view.wait_for(|view| view.members.contains_key(&admitted.node));
-        in_time(deadline, is_told, &self.group).await?;
-        self.group.standing.send_replace(Standing::Member(admitted.node));
-        *holder = Some(self.runtime.spawn(hold(Arc::clone(&self.group), admitted.node)));
-        tracing::info!(node = %admitted.node, cluster = admitted.cluster.0, "joined");
-        Ok(admitted.node)
+        loop {
+            self.group.holding.forget();
+            let admitted = self.ask_to_join(seeds, incarnation, deadline).await?;
+            self.group.adopt(admitted.cluster).await?;
+            // It counts as alive from now on, however long it takes until it has been told all that there is.
+            self.group.standing.send_replace(Standing::Member(admitted.node));
+            *holder = Some(self.runtime.spawn(hold(Arc::clone(&self.group), admitted.node)));
+            if self.is_told(admitted.node, deadline).await? {
+                tracing::info!(node = %admitted.node, cluster = admitted.cluster.0, "joined");
+                return Ok(admitted.node);
+            }
+        }
+    }
+
+    /// Waits until the view here has this node as that member; `false` if the cluster has given it up before.
+    async fn is_told(&self, node: NodeId, deadline: Instant) -> Result<bool, GroupError> {
+        let (mut view, mut standing) = (self.group.view.clone(), self.group.standing.subscribe());
+        let is_told = view.wait_for(|view| view.members.contains_key(&node));
+        let is_out = standing.wait_for(|standing| *standing != Standing::Member(node));
+        tokio::select! {
+            told = in_time(deadline, is_told, &self.group) => told.map(|()| true),
+            _ = is_out => Ok(false),
+        }
     }
 
     async fn ask_to_join(

@@ -137,6 +137,20 @@ impl TestNode {
         soon(what, || self.lease.is_valid() == is_valid).await;
     }
 
+    /// Waits until it is a member with a lease; when the cluster gives it up, as on a machine that is too busy, it joins anew.
+    pub async fn belongs(&self, seeds: &[String]) {
+        let belongs = async {
+            let mut again = tokio::time::interval(Duration::from_millis(5));
+            while !self.lease.is_valid() {
+                again.tick().await;
+                if matches!(*self.raft.standing().borrow(), Standing::Removed(_)) {
+                    self.raft.join(seeds, incarnation(), DEADLINE).await.expect("joins anew");
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, belongs).await.expect("it is one of them");
+    }
+
     pub fn node(&self) -> NodeId {
         match &*self.raft.standing().borrow() {
             Standing::Member(node) => *node,
