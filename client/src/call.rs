@@ -197,6 +197,9 @@ impl Call {
     }
 
     async fn attempt(&mut self) -> Next {
+        if self.in_doubt && !self.is_fixed() {
+            self.shared.check_frozen();
+        }
         let session = self.shared.session();
         if !self.in_doubt && self.shared.has_lost_job(Some(self.job)) {
             return Next::Return(Err(Error::ObjectLost { object: self.outgoing.object() }));

@@ -58,6 +58,9 @@ pub(crate) struct Shared {
     job: JobId,
     owned_job: OwnedJob,
     job_ended: AtomicBool,
+    /// When the client was made, and how many milliseconds later it was last seen to run.
+    pub(crate) born: Instant,
+    pub(crate) ran_at_ms: AtomicU64,
     next_lane: AtomicU32,
     /// Closed once there are no clones of the client.
     used: watch::Sender<()>,
@@ -123,6 +126,8 @@ impl Client {
             job: settings.job.or(owned_job).unwrap_or_default(),
             owned_job,
             job_ended: AtomicBool::new(false),
+            born: Instant::now(),
+            ran_at_ms: AtomicU64::new(0),
             next_lane: AtomicU32::new(0),
             used: watch::Sender::new(()),
             casts: AtomicU32::new(0),
@@ -309,9 +314,14 @@ impl Shared {
         (&mut pause.0).await.is_ok()
     }
 
-    pub(crate) async fn table(&self) -> Result<Arc<SlotTable>, String> {
+    pub(crate) async fn table(self: &Arc<Self>) -> Result<Arc<SlotTable>, String> {
         let table = self.directory.ensure_table().await?;
-        self.lanes.get_or_init(|| table.slots.iter().map(|_| Mutex::default()).collect());
+        self.lanes.get_or_init(|| {
+            if !table.fixed {
+                self.watch_time();
+            }
+            table.slots.iter().map(|_| Mutex::default()).collect()
+        });
         Ok(table)
     }
 

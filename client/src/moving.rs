@@ -1,15 +1,46 @@
 //! What a client does when slots move to other nodes: calls, cancels and the session follow them.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use greenroom_actors::wire::Request;
 use greenroom_actors::{SlotId, SlotTable};
 
 use crate::client::Shared;
-use crate::time::BACKOFF_MAX;
+use crate::time::{BACKOFF_MAX, millis};
+
+/// A client that has not run for so long may have been given up by the nodes, and one that it has not met before cannot tell
+/// it so. Less than the time for which nodes wait for a session.
+const FROZEN: Duration = Duration::from_secs(8);
+const LOOK_AT_TIME: Duration = Duration::from_secs(1);
 
 impl Shared {
+    /// Notes again and again that the client runs.
+    pub(crate) fn watch_time(self: &Arc<Self>) {
+        let weak = Arc::downgrade(self);
+        self.ran_at_ms.store(millis(self.born.elapsed()), Ordering::Release);
+        self.spawn(async move {
+            loop {
+                tokio::time::sleep(LOOK_AT_TIME).await;
+                let Some(shared) = weak.upgrade() else { return };
+                shared.check_frozen();
+            }
+        });
+    }
+
+    /// Goes on with a new session if this process has stood still for longer than a session outlives its streams: what became
+    /// of calls that were out then is not known.
+    pub(crate) fn check_frozen(&self) {
+        let now_ms = millis(self.born.elapsed());
+        let ran_at_ms = self.ran_at_ms.swap(now_ms, Ordering::AcqRel);
+        if now_ms.saturating_sub(ran_at_ms) >= millis(FROZEN) {
+            tracing::warn!("this process has stood still for {} ms: its session is given up", now_ms - ran_at_ms);
+            self.renew_session(self.session());
+        }
+    }
+
     /// A newer table has come: what was out on slots that have moved follows them.
     pub(crate) fn learn(self: &Arc<Self>, table: SlotTable) {
         if self.directory.learn(table) {

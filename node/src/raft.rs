@@ -7,11 +7,13 @@
 //!
 //! Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm", USENIX ATC 2014.
 
+mod candidacy;
 mod disk;
 mod error;
 mod group;
 mod holder;
 mod leader;
+mod leading;
 mod lease_cell;
 mod log_store;
 mod membership;

@@ -1,190 +1,18 @@
 //! The Raft group of the nodes: real sockets, real disks; only the shards are missing.
 
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+mod raft_world;
+
+use std::sync::Arc;
 
 use greenroom_actors::wire::WIRE_VERSION;
-use greenroom_actors::{
-    Changed, ClusterId, Incarnation, JoinRefusal, MemberStatus, NodeId, TableVersion, View, ViewCommand,
-};
-use greenroom_node::raft::{DataError, FROM_HEADER, GroupError, LeaseCell, Me, RaftNode, RaftOptions, Standing};
+use greenroom_actors::{Changed, ClusterId, JoinRefusal, NodeId, TableVersion, View, ViewCommand};
+use greenroom_node::raft::{DataError, GroupError, RaftNode, Standing};
 use greenroom_rpc::group::{Admitted, GroupRefusal, decode_result, propose};
 use greenroom_rpc::proto::JoinRequest;
 use greenroom_rpc::proto::group_client::GroupClient;
 use greenroom_rpc::{describe, dial};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Status};
 
-/// How long anything may take that should happen soon.
-const DEADLINE: Duration = Duration::from_secs(60);
-const CLUSTER: &str = "test";
-
-/// Who reaches whom: calls from one identity to another that do not get through.
-type Cuts = Arc<Mutex<BTreeSet<(u64, u64)>>>;
-
-/// A node with its server. Dropping it is its sudden death.
-struct TestNode {
-    raft: RaftNode,
-    me: Me,
-    server: JoinHandle<()>,
-    /// Installs views, as a shard does.
-    shard: JoinHandle<()>,
-    lease: LeaseCell,
-}
-
-impl Drop for TestNode {
-    fn drop(&mut self) {
-        self.server.abort();
-        self.shard.abort();
-    }
-}
-
-/// A network of nodes.
-#[derive(Default)]
-struct World {
-    cuts: Cuts,
-}
-
-impl World {
-    /// A node that listens, and has neither founded nor joined.
-    async fn node(&self, name: &str, data: Option<&Path>) -> TestNode {
-        self.node_at(name, data, "127.0.0.1:0".parse().expect("is an address")).await
-    }
-
-    async fn node_at(&self, name: &str, data: Option<&Path>, address: SocketAddr) -> TestNode {
-        let listener = TcpListener::bind(address).await.expect("binds");
-        let address = listener.local_addr().expect("is bound").to_string();
-        let me = Me { cluster_name: CLUSTER.to_owned(), name: name.to_owned(), address };
-        let raft = RaftNode::open(me.clone(), options(data)).await.expect("opens");
-        let (cuts, to) = (Arc::clone(&self.cuts), raft.identity().0);
-        let gate = move |request: Request<()>| {
-            let from = request.metadata().get(FROM_HEADER).and_then(|from| from.to_str().ok()?.parse().ok());
-            match from {
-                Some(from) if cuts.lock().expect("no test panicked").contains(&(from, to)) => {
-                    Err(Status::unavailable("cut off"))
-                }
-                _ => Ok(request),
-            }
-        };
-        let service = tonic::service::interceptor::InterceptedService::new(raft.service(), gate);
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let served = Server::builder().add_service(service).serve_with_incoming(incoming);
-        let server = tokio::spawn(async move { served.await.expect("serves") });
-        let lease = raft.lease();
-        let (shard, mut views) = (lease.clone(), raft.view());
-        let shard = tokio::spawn(async move {
-            loop {
-                let version = views.borrow_and_update().version;
-                shard.installed(version);
-                if views.changed().await.is_err() {
-                    return;
-                }
-            }
-        });
-        TestNode { raft, me, server, shard, lease }
-    }
-
-    async fn founded(&self, name: &str) -> TestNode {
-        let node = self.node(name, None).await;
-        node.raft.found(16, 2, incarnation(), DEADLINE).await.expect("founds");
-        node
-    }
-
-    async fn joined(&self, name: &str, seed: &TestNode) -> TestNode {
-        let node = self.node(name, None).await;
-        node.raft.join(&[seed.me.address.clone()], incarnation(), DEADLINE).await.expect("joins");
-        node
-    }
-
-    /// Three nodes, all of which vote.
-    async fn three(&self) -> [TestNode; 3] {
-        let a = self.founded("a").await;
-        let (b, c) = (self.joined("b", &a).await, self.joined("c", &a).await);
-        let voters: BTreeSet<u64> = [&a, &b, &c].iter().map(|node| node.raft.identity().0).collect();
-        for node in [&a, &b, &c] {
-            node.votes("all three vote", |now| *now == voters).await;
-        }
-        [a, b, c]
-    }
-
-    fn cut(&self, a: &TestNode, b: &TestNode) {
-        let (a, b) = (a.raft.identity().0, b.raft.identity().0);
-        self.cuts.lock().expect("no test panicked").extend([(a, b), (b, a)]);
-    }
-
-    fn heal(&self) {
-        self.cuts.lock().expect("no test panicked").clear();
-    }
-}
-
-impl TestNode {
-    async fn views(&self, what: &str, is_so: impl FnMut(&Arc<View>) -> bool) -> Arc<View> {
-        until(what, &mut self.raft.view(), is_so).await
-    }
-
-    async fn stands(&self, what: &str, is_so: impl FnMut(&Standing) -> bool) -> Standing {
-        until(what, &mut self.raft.standing(), is_so).await
-    }
-
-    async fn votes(&self, what: &str, mut is_so: impl FnMut(&BTreeSet<u64>) -> bool) {
-        soon(what, || is_so(&self.raft.voters().iter().map(|voter| voter.0).collect())).await;
-    }
-
-    async fn has_lease(&self, what: &str, is_valid: bool) {
-        soon(what, || self.lease.is_valid() == is_valid).await;
-    }
-
-    fn node(&self) -> NodeId {
-        match &*self.raft.standing().borrow() {
-            Standing::Member(node) => *node,
-            other => panic!("{} is {other:?}", self.me.name),
-        }
-    }
-
-    async fn proposes(&self, command: ViewCommand) -> Changed {
-        self.raft.propose(command, DEADLINE).await.expect("is answered")
-    }
-}
-
-/// Waits for a fact that is announced.
-async fn until<T: Clone>(what: &str, from: &mut watch::Receiver<T>, mut is_so: impl FnMut(&T) -> bool) -> T {
-    match tokio::time::timeout(DEADLINE, from.wait_for(|value| is_so(value))).await {
-        Ok(value) => value.expect("the node is there").clone(),
-        Err(_) => panic!("{what}: not within {DEADLINE:?}"),
-    }
-}
-
-/// Waits for a fact that nobody announces, by looking again.
-async fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
-    let looked = async {
-        let mut again = tokio::time::interval(Duration::from_millis(5));
-        while !is_so() {
-            again.tick().await;
-        }
-    };
-    let in_time = tokio::time::timeout(DEADLINE, looked).await;
-    assert!(in_time.is_ok(), "{what}: not within {DEADLINE:?}");
-}
-
-fn options(data: Option<&Path>) -> RaftOptions {
-    RaftOptions { data: data.map(Path::to_owned), ..RaftOptions::default() }
-}
-
-fn incarnation() -> Incarnation {
-    Incarnation(rand::random::<u64>().max(1))
-}
-
-fn clock_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
-    u64::try_from(since.as_millis()).expect("it is before the end of time")
-}
+use raft_world::{CLUSTER, DEADLINE, TestNode, World, clock_ms, incarnation, options, soon};
 
 #[tokio::test]
 async fn a_cluster_is_founded_and_joined_and_all_have_one_view_and_a_lease() {
@@ -229,7 +57,7 @@ async fn when_the_leader_dies_the_others_go_on_and_replace_it() {
     let fourth = world.joined("d", &nodes[0]).await;
     let at = nodes.iter().position(|node| node.raft.is_leading()).expect("one leads");
     let dead = nodes.remove(at);
-    let (dead_node, dead_identity) = (dead.node(), dead.raft.identity().0);
+    let (dead_node, dead_identity) = (dead.node(), dead.raft.identity());
     // It holds every slot alone unless copies are made, and nobody makes any here: give the slots to another one first.
     let heir = nodes[0].node();
     dead.views("copies are being made", |view| view.slots.iter().any(|slot| slot.joining.is_some())).await;
@@ -315,10 +143,8 @@ async fn a_voter_with_a_disk_comes_back_and_catches_up_from_a_snapshot() {
     }
     let c = world.node_at("c", Some(folders[2].path()), address).await;
     assert_eq!(c.raft.identity(), identity);
-    let node = c.raft.join(&[], incarnation(), DEADLINE).await.expect("joins anew, and needs no seed");
-    let view = c.views("it knows itself", |view| view.members.contains_key(&node)).await;
-    assert_eq!(view.members[&node].status, MemberStatus::Up);
-    c.has_lease("it has a lease", true).await;
+    c.raft.join(&[], incarnation(), DEADLINE).await.expect("joins anew, and needs no seed");
+    c.belongs(&[]).await;
 }
 
 #[tokio::test]
@@ -378,6 +204,7 @@ async fn a_node_that_cannot_reach_the_leader_loses_its_lease_and_the_others_get_
     };
     world.cut(cut_off, leader);
     world.cut(cut_off, other);
+    let term = leader.raft.term();
     cut_off.has_lease("its lease runs out", false).await;
     let lost = cut_off.node();
     let view = leader.views("it is removed or suspected", |view| !view.is_up(lost)).await;
@@ -386,14 +213,40 @@ async fn a_node_that_cannot_reach_the_leader_loses_its_lease_and_the_others_get_
     assert!(!cut_off.lease.is_valid());
 
     world.heal();
-    let standing =
-        cut_off.stands("it is told", |standing| *standing != Standing::Member(lost) || cut_off.lease.is_valid());
-    if standing.await == Standing::Removed(lost) {
-        let seeds = [leader.me.address.clone()];
-        let node = cut_off.raft.join(&seeds, incarnation(), DEADLINE).await.expect("joins anew");
-        assert_ne!(node, lost);
+    let standing = cut_off.stands("it is told", |standing| *standing != Standing::Member(lost)).await;
+    assert_eq!(standing, Standing::Removed(lost), "it held no copy");
+    cut_off.belongs(std::slice::from_ref(&leader.me.address)).await;
+    assert_ne!(cut_off.node(), lost);
+    assert_eq!(leader.raft.term(), term, "it has not stood for election, which would have deposed the leader");
+}
+
+#[tokio::test]
+async fn a_leader_that_is_cut_off_loses_its_lease_and_follows_when_it_is_back() {
+    let world = World::default();
+    let mut nodes = Vec::from(world.three().await);
+    let at = nodes.iter().position(|node| node.raft.is_leading()).expect("one leads");
+    let old = nodes.remove(at);
+    old.has_lease("the leader has a lease", true).await;
+    let lost = old.node();
+    for node in &nodes {
+        world.cut(&old, node);
     }
-    cut_off.has_lease("it is one of them again", true).await;
+    old.has_lease("its lease runs out", false).await;
+    let mut version = TableVersion(0);
+    for node in &nodes {
+        let view = node.views("the others have a leader, which finds the old one gone", |view| !view.is_up(lost)).await;
+        assert!(!old.lease.is_valid(), "its lease was over before, in the view {}", view.version);
+        version = view.version;
+        node.has_lease("the others have leases", true).await;
+    }
+    assert!(old.raft.view().borrow().is_up(lost), "it knows nothing of all this");
+    let term = nodes[0].raft.term();
+
+    world.heal();
+    // It holds every slot, so it was suspected, and is restored when it renews.
+    old.views("it is told, and restored", |view| view.version > version && view.is_up(lost)).await;
+    old.has_lease("it has a lease again", true).await;
+    assert_eq!(nodes[0].raft.term(), term, "it did not disturb the others");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use greenroom_actors::{ClusterId, Identity, NodeId, View};
 use greenroom_rpc::group::GroupRefusal;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::candidacy::Heard;
 use super::disk::{CLUSTER, Disk};
 use super::error::GroupError;
 use super::lease_cell::Holding;
@@ -51,6 +52,7 @@ pub(super) struct Group {
     pub(super) disk: Option<Arc<Disk>>,
     pub(super) standing: watch::Sender<Standing>,
     pub(super) holding: Arc<Holding>,
+    pub(super) heard: Heard,
 }
 
 impl std::fmt::Debug for Group {
@@ -81,7 +83,10 @@ impl Group {
         let known = (cluster, self.me.cluster_name.clone());
         self.peers.adopt(cluster)?;
         let kept = on_disk(self.disk.as_ref(), move |disk| disk.set_fact(CLUSTER, &known)).await;
-        kept.map_err(|_| GroupRefusal::NotReady)
+        kept.map_err(|error| {
+            tracing::error!(%error, "the node cannot keep which cluster it belongs to");
+            GroupRefusal::NotReady
+        })
     }
 
     /// Why the node takes no part any more.

@@ -3,23 +3,23 @@
 //! One task of each node runs it, and refuses what it is asked for while another node leads. All that it decides with, the
 //! granter and the coordinator, is in this task, so that no grant comes between a decision to remove a node and its hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use greenroom_actors::{
-    Changed, Coordinator, CoordinatorSettings, Granter, Identity, Incarnation, MEMBERS_MAX, NodeId, RenewalAnswer,
-    RenewalId, View, ViewCommand,
+    Changed, Coordinator, CoordinatorSettings, Granter, Identity, MEMBERS_MAX, NodeId, RenewalAnswer, View, ViewCommand,
 };
 use greenroom_rpc::group::{Admitted, GroupRefusal, Renewal};
 use greenroom_rpc::proto::JoinRequest;
+use openraft::ServerState;
 use openraft::error::{ClientWriteError, RaftError};
-use openraft::{ChangeMembers, ServerState};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::group::{Ask, Group, Reply};
+use super::leading::{Done, Joining, Leading, Purpose, change_members, is_same, join_command};
 use super::membership::next_change;
 use super::questions::{Answer, Question};
 use super::types::Metrics;
@@ -35,6 +35,7 @@ const LAG_MAX: u64 = 100;
 /// The task of the node that may lead.
 pub(super) struct Leader {
     group: Arc<Group>,
+    metrics: watch::Receiver<Metrics>,
     asks: mpsc::Receiver<Ask>,
     origin: Instant,
     granter: Granter,
@@ -47,48 +48,11 @@ pub(super) struct Leader {
     settled: watch::Sender<u64>,
 }
 
-/// What is under way while this process leads in one term.
-#[derive(Default)]
-struct Leading {
-    term: u64,
-    /// Renewals by node: those that came since the round began, and those that the round is about.
-    waiting: BTreeMap<NodeId, (RenewalId, Reply)>,
-    in_round: BTreeMap<NodeId, (RenewalId, Reply)>,
-    is_in_round: bool,
-    is_changing_members: bool,
-    /// Commands of the coordinator's own last step that are being written.
-    n_planned: usize,
-    /// Processes that are joining, by identity.
-    joins: BTreeMap<u64, Joining>,
-}
-
-struct Joining {
-    request: JoinRequest,
-    reply: Reply,
-    is_written: bool,
-}
-
-/// Who waits for a command.
-enum Purpose {
-    /// The coordinator has planned it.
-    Planned,
-    /// Somebody has proposed it.
-    Proposed(Reply),
-    /// The process of that identity is joining.
-    Join(u64),
-}
-
-/// Something that was under way has ended.
-enum Done {
-    Round { term: u64, is_confirmed: bool },
-    Written { term: u64, purpose: Purpose, held: Option<NodeId>, result: Result<Changed, GroupRefusal> },
-    MembersChanged { term: u64 },
-}
-
 impl Leader {
     pub(super) fn new(group: Arc<Group>, asks: mpsc::Receiver<Ask>) -> Self {
         let granter = Granter::new(group.options.lease());
         Self {
+            metrics: group.raft.metrics(),
             group,
             asks,
             origin: Instant::now(),
@@ -127,8 +91,11 @@ impl Leader {
         Arc::clone(&self.group.view.borrow())
     }
 
-    fn metrics(&self) -> Metrics {
-        self.group.raft.metrics().borrow().clone()
+    /// How many entries are not applied yet.
+    fn backlog(&self) -> u64 {
+        let metrics = self.metrics.borrow();
+        let applied = metrics.last_applied.map_or(0, |applied| applied.index);
+        metrics.last_log_index.unwrap_or(0).saturating_sub(applied)
     }
 
     fn tick(&mut self) {
@@ -136,21 +103,23 @@ impl Leader {
         while let Ok(ask) = self.asks.try_recv() {
             self.hear(ask);
         }
-        let metrics = self.metrics();
-        self.see_who_leads(&metrics);
+        self.see_who_leads();
         if self.leading.is_none() {
             return;
         }
-        let now = self.now();
+        let (metrics, now) = (self.metrics.borrow().clone(), self.now());
         self.granter.tick(now);
         self.begin_round();
         self.change_members(&metrics);
         self.plan(&metrics);
     }
 
-    fn see_who_leads(&mut self, metrics: &Metrics) {
-        let term =
-            (metrics.state == ServerState::Leader && metrics.running_state.is_ok()).then_some(metrics.current_term);
+    fn see_who_leads(&mut self) {
+        let term = {
+            let metrics = self.metrics.borrow();
+            let leads = metrics.state == ServerState::Leader && metrics.running_state.is_ok();
+            leads.then_some(metrics.current_term)
+        };
         if self.leading.as_ref().map(|leading| leading.term) == term {
             return;
         }
@@ -170,8 +139,7 @@ impl Leader {
     }
 
     fn hear(&mut self, Ask { question, reply }: Ask) {
-        let metrics = self.metrics();
-        self.see_who_leads(&metrics);
+        self.see_who_leads();
         let result = match (&mut self.leading, question) {
             (None, _) => Err((reply, GroupRefusal::NotLeader)),
             (Some(leading), Question::Renew(node, id)) => {
@@ -184,7 +152,7 @@ impl Leader {
                 }
             }
             (Some(_), Question::Join(request)) => self.hear_join(request, reply),
-            (Some(_), Question::Propose(command)) => self.hear_command(command, reply, &metrics),
+            (Some(_), Question::Propose(command)) => self.hear_command(command, reply),
         };
         if let Err((reply, refusal)) = result {
             // Whoever asked may have gone away.
@@ -200,7 +168,7 @@ impl Leader {
         let Some(leading) = &mut self.leading else { return Err((reply, GroupRefusal::NotLeader)) };
         let is_full = leading.joins.len() >= JOINS_MAX;
         match leading.joins.get_mut(&request.identity) {
-            Some(known) if known.is_written && known.request == request => known.reply = reply,
+            Some(known) if known.is_written && is_same(&known.request, &request) => known.reply = reply,
             Some(known) if known.is_written => return Err((reply, GroupRefusal::Busy)),
             None if is_full => return Err((reply, GroupRefusal::Busy)),
             _ => {
@@ -211,14 +179,8 @@ impl Leader {
         Ok(())
     }
 
-    fn hear_command(
-        &mut self,
-        command: ViewCommand,
-        reply: Reply,
-        metrics: &Metrics,
-    ) -> Result<(), (Reply, GroupRefusal)> {
-        let backlog = metrics.last_log_index.unwrap_or(0) - metrics.last_applied.map_or(0, |applied| applied.index);
-        if self.n_writes >= WRITES_MAX || backlog > BACKLOG_MAX {
+    fn hear_command(&mut self, command: ViewCommand, reply: Reply) -> Result<(), (Reply, GroupRefusal)> {
+        if self.n_writes >= WRITES_MAX || self.backlog() > BACKLOG_MAX {
             return Err((reply, GroupRefusal::Busy));
         }
         let mut held = None;
@@ -410,34 +372,5 @@ impl Leader {
                 let _ = joining.reply.send(answer);
             }
         }
-    }
-}
-
-async fn change_members(
-    group: Arc<Group>,
-    term: u64,
-    change: ChangeMembers<u64, String>,
-    mut settled: watch::Receiver<u64>,
-) -> Done {
-    tracing::info!(?change, "the group's members change");
-    tokio::select! {
-        // Who votes no more goes on as one that follows.
-        changed = group.raft.change_membership(change, true) => {
-            if let Err(error) = changed {
-                tracing::debug!(%error, "the group's members have not changed");
-            }
-        }
-        _ = settled.wait_for(|settled| *settled > term) => {}
-    }
-    Done::MembersChanged { term }
-}
-
-fn join_command(request: &JoinRequest) -> ViewCommand {
-    ViewCommand::Join {
-        name: request.name.clone(),
-        address: request.address.clone(),
-        incarnation: Incarnation(request.incarnation),
-        identity: Identity(request.identity),
-        replaces: request.replaces.map(NodeId),
     }
 }

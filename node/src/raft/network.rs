@@ -15,6 +15,7 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotRespon
 use openraft::{OptionalSend, Snapshot};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::runtime::Handle;
 use tonic::transport::{Channel, Endpoint};
 
 use super::state_machine::SavedSnapshot;
@@ -39,12 +40,14 @@ pub(super) struct Peers {
     /// 0 until it is known.
     cluster: AtomicU64,
     connect_timeout: Duration,
+    /// Where connections live: whoever uses one first may end earlier.
+    runtime: Handle,
     channels: Mutex<BTreeMap<String, Channel>>,
 }
 
 impl Peers {
-    pub(super) fn new(identity: u64, cluster: ClusterId, connect_timeout: Duration) -> Self {
-        Self { identity, cluster: AtomicU64::new(cluster.0), connect_timeout, channels: Mutex::default() }
+    pub(super) fn new(identity: u64, cluster: ClusterId, connect_timeout: Duration, runtime: Handle) -> Self {
+        Self { identity, cluster: AtomicU64::new(cluster.0), connect_timeout, runtime, channels: Mutex::default() }
     }
 
     /// The cluster that the node belongs to; 0 until it is known.
@@ -92,6 +95,7 @@ impl Peers {
             .tcp_nodelay(true)
             .http2_keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT);
+        let _runtime = self.runtime.enter();
         Ok(endpoint.connect_lazy())
     }
 
@@ -116,7 +120,7 @@ impl RaftNetworkFactory<Types> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, address: &String) -> Peer {
-        Peer { peers: Arc::clone(&self.0), to: target, address: address.clone() }
+        Peer::new(&self.0, target, address)
     }
 }
 
@@ -142,6 +146,17 @@ impl Peer {
         let request = RaftRequest { cluster, to: self.to, kind: kind.into(), body: body.into() };
         let reply = self.peers.client(&self.address)?.raft(self.peers.request(request)).await;
         decode_result(&reply.map_err(|status| unreachable(&self.address, status.message()))?.into_inner().result)
+    }
+}
+
+impl Peer {
+    pub(super) fn new(peers: &Arc<Peers>, to: u64, address: &str) -> Self {
+        Self { peers: Arc::clone(peers), to, address: address.to_owned() }
+    }
+
+    /// Whether the peer hears of a leader.
+    pub(super) async fn is_led(&self) -> Result<bool, GroupRefusal> {
+        self.try_call(RaftKind::IsLed, &()).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! A node of the group: opened, founded or joined, and asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +10,12 @@ use greenroom_rpc::group::{Admitted, GroupRefusal};
 use greenroom_rpc::proto::JoinRequest;
 use greenroom_rpc::proto::group_server::GroupServer;
 use openraft::error::{InitializeError, RaftError};
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::candidacy::{Heard, stand};
 use super::disk::{CLUSTER, Disk, IDENTITY};
 use super::error::{DataError, GroupError};
 use super::group::{Group, Led, Standing};
@@ -48,13 +50,14 @@ pub struct Me {
 
 /// This process in the Raft group.
 ///
-/// It runs on the runtime on which it was opened. Dropping it ends its part in the group, and closes its folder.
+/// It runs on the runtime on which it was opened, whoever asks it. Dropping it ends its part in the group, and closes its folder.
 #[derive(Debug)]
 pub struct RaftNode {
     group: Arc<Group>,
     had_group: bool,
     tasks: Vec<JoinHandle<()>>,
     holder: Mutex<Option<JoinHandle<()>>>,
+    runtime: Handle,
 }
 
 /// What was in the folder.
@@ -79,7 +82,8 @@ impl RaftNode {
         let opened = opened.map_err(|error| GroupError::Ended(error.to_string()))??;
         let had_group = !opened.log.is_empty();
         let connect_timeout = Duration::from_millis(options.election_ms_min);
-        let peers = Arc::new(Peers::new(opened.identity.0, opened.cluster, connect_timeout));
+        let runtime = Handle::current();
+        let peers = Arc::new(Peers::new(opened.identity.0, opened.cluster, connect_timeout, runtime.clone()));
         let (view, network) = (opened.state_machine.view(), Network(Arc::clone(&peers)));
         let raft = Raft::new(opened.identity.0, config, network, opened.log, opened.state_machine).await;
         let raft = raft.map_err(|error| GroupError::Ended(error.to_string()))?;
@@ -88,6 +92,7 @@ impl RaftNode {
             me,
             identity: opened.identity,
             holding: Arc::new(Holding::new(options.lease())),
+            heard: Heard::default(),
             options,
             raft,
             view,
@@ -97,8 +102,9 @@ impl RaftNode {
             standing: watch::Sender::new(Standing::Outside),
         });
         let leader = tokio::spawn(Leader::new(Arc::clone(&group), heard).run());
+        let candidate = tokio::spawn(stand(Arc::clone(&group)));
         let watcher = tokio::spawn(watch_over(Arc::clone(&group)));
-        Ok(Self { group, had_group, tasks: vec![leader, watcher], holder: Mutex::new(None) })
+        Ok(Self { group, had_group, tasks: vec![leader, candidate, watcher], holder: Mutex::new(None), runtime })
     }
 
     /// What answers the group's calls, to be added to the routes of the control port.
@@ -133,9 +139,18 @@ impl RaftNode {
         self.group.raft.metrics().borrow().current_leader.map(Identity)
     }
 
-    /// The identities of who votes in the group, as far as this process knows.
-    pub fn voters(&self) -> Vec<Identity> {
-        self.group.raft.metrics().borrow().membership_config.membership().voter_ids().map(Identity).collect()
+    /// Grows with each election.
+    pub fn term(&self) -> u64 {
+        self.group.raft.metrics().borrow().current_term
+    }
+
+    /// The identities of who votes in the group, as far as this process knows; `None` while they are changed.
+    pub fn voters(&self) -> Option<BTreeSet<Identity>> {
+        let members = Arc::clone(&self.group.raft.metrics().borrow().membership_config);
+        match &members.membership().get_joint_config()[..] {
+            [voters] => Some(voters.iter().copied().map(Identity).collect()),
+            _ => None,
+        }
     }
 
     /// The view, as far as it has been told here; each one as it comes.
@@ -179,8 +194,7 @@ impl RaftNode {
         }
         let mut metrics = group.raft.metrics();
         let is_led = metrics.wait_for(|metrics| metrics.current_leader.is_some());
-        let is_led = timeout_at(deadline, is_led).await.map_err(|_| GroupRefusal::Expired { last: None })?;
-        drop(is_led.map_err(|error| group.failure(&error))?);
+        in_time(deadline, is_led, group).await?;
         if self.is_leading() {
             let confirmed = timeout_at(deadline, group.raft.ensure_linearizable()).await;
             if matches!(confirmed, Ok(Ok(_))) && group.view.borrow().cluster == ClusterId(0) {
@@ -209,18 +223,30 @@ impl RaftNode {
             // It has ended when this is answered, so no grant comes after.
             let _ = holder.await;
         }
-        self.group.holding.forget();
         let deadline = Instant::now() + within;
-        let admitted = self.ask_to_join(seeds, incarnation, deadline).await?;
-        self.group.adopt(admitted.cluster).await?;
-        let mut view = self.group.view.clone();
-        let is_told = view.wait_for(|view| view.members.contains_key(&admitted.node));
-        let is_told = timeout_at(deadline, is_told).await.map_err(|_| GroupRefusal::Expired { last: None })?;
-        drop(is_told.map_err(|error| self.group.failure(&error))?);
-        self.group.standing.send_replace(Standing::Member(admitted.node));
-        *holder = Some(tokio::spawn(hold(Arc::clone(&self.group), admitted.node)));
-        tracing::info!(node = %admitted.node, cluster = admitted.cluster.0, "joined");
-        Ok(admitted.node)
+        loop {
+            self.group.holding.forget();
+            let admitted = self.ask_to_join(seeds, incarnation, deadline).await?;
+            self.group.adopt(admitted.cluster).await?;
+            // It counts as alive from now on, however long it takes until it has been told all that there is.
+            self.group.standing.send_replace(Standing::Member(admitted.node));
+            *holder = Some(self.runtime.spawn(hold(Arc::clone(&self.group), admitted.node)));
+            if self.is_told(admitted.node, deadline).await? {
+                tracing::info!(node = %admitted.node, cluster = admitted.cluster.0, "joined");
+                return Ok(admitted.node);
+            }
+        }
+    }
+
+    /// Waits until the view here has this node as that member; `false` if the cluster has given it up before.
+    async fn is_told(&self, node: NodeId, deadline: Instant) -> Result<bool, GroupError> {
+        let (mut view, mut standing) = (self.group.view.clone(), self.group.standing.subscribe());
+        let is_told = view.wait_for(|view| view.members.contains_key(&node));
+        let is_out = standing.wait_for(|standing| *standing != Standing::Member(node));
+        tokio::select! {
+            told = in_time(deadline, is_told, &self.group) => told.map(|()| true),
+            _ = is_out => Ok(false),
+        }
     }
 
     async fn ask_to_join(
@@ -310,10 +336,21 @@ impl Drop for RaftNode {
         if let Some(disk) = &self.group.disk {
             disk.close();
         }
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let raft = self.group.raft.clone();
-            drop(runtime.spawn(async move { raft.shutdown().await }));
-        }
+        let raft = self.group.raft.clone();
+        drop(self.runtime.spawn(async move { raft.shutdown().await }));
+    }
+}
+
+/// Waits for something that the group's task announces.
+async fn in_time<T>(
+    deadline: Instant,
+    announced: impl Future<Output = Result<T, watch::error::RecvError>>,
+    group: &Group,
+) -> Result<(), GroupError> {
+    match timeout_at(deadline, announced).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(group.failure(&error)),
+        Err(_) => Err(GroupRefusal::Expired { last: None }.into()),
     }
 }
 

@@ -69,7 +69,7 @@ impl RaftOptions {
 
     /// For how long a name that is taken is asked for again: its process may have died a moment ago.
     pub(super) fn name_patience(&self) -> Duration {
-        Duration::from_millis(self.lease_ms * 4 + self.election_ms_max * 2)
+        Duration::from_millis(self.lease_ms * 6 + self.election_ms_max * 2)
     }
 
     pub(super) fn config(&self, cluster_name: &str) -> Result<Arc<Config>, GroupError> {
@@ -85,6 +85,8 @@ impl RaftOptions {
             max_payload_entries: ENTRIES_SENT_MAX,
             snapshot_policy: SnapshotPolicy::LogsSinceLast(ENTRIES_MAX),
             max_in_snapshot_log_to_keep: ENTRIES_KEPT,
+            // Only a node that has asked the others stands for election: see `candidacy`.
+            enable_elect: false,
             ..Config::default()
         };
         config.validate().map(Arc::new).map_err(|error| GroupError::Settings(error.to_string()))

@@ -6,7 +6,7 @@ use greenroom_actors::{Changed, NodeId, RenewalId, ViewCommand};
 use greenroom_rpc::group::{Admitted, GroupRefusal, Renewal, decode_result};
 use greenroom_rpc::proto::{JoinRequest, ProposeRequest, RenewRequest};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::group::{Ask, Group, Led};
 use super::network::unreachable;
@@ -43,24 +43,34 @@ impl Group {
         let mut last = None;
         loop {
             let led = self.led(&metrics.borrow_and_update());
-            if led != Led::Nowhere {
-                match timeout_at(deadline, timeout(TRY_MAX, self.ask_at(&led, question))).await {
-                    Ok(Ok(Err(refusal))) if refusal.is_passing() => last = Some(Box::new(refusal)),
-                    Ok(Ok(answer)) => return answer,
-                    Ok(Err(_)) | Err(_) => {}
-                }
-            }
+            // Whoever is asked may be cut off, while another one leads already.
             let is_led_elsewhere = async {
                 while self.led(&metrics.borrow_and_update()) == led {
                     if metrics.changed().await.is_err() {
-                        return;
+                        return std::future::pending().await;
                     }
                 }
             };
-            // Whichever comes first: another leader, or a moment.
-            let _ = timeout_at(deadline.min(Instant::now() + ASK_AGAIN), is_led_elsewhere).await;
-            if Instant::now() >= deadline {
-                return Err(GroupRefusal::Expired { last });
+            let answered = async {
+                let answer = timeout(TRY_MAX, self.ask_at(&led, question)).await;
+                match answer {
+                    Ok(Err(refusal)) if refusal.is_passing() => last = Some(Box::new(refusal)),
+                    Ok(answer) => return answer,
+                    Err(_) => {}
+                }
+                sleep(ASK_AGAIN).await;
+                Err(GroupRefusal::NotLeader)
+            };
+            let asked = async {
+                tokio::select! {
+                    answer = answered => Some(answer).filter(|answer| !matches!(answer, Err(GroupRefusal::NotLeader))),
+                    () = is_led_elsewhere => None,
+                }
+            };
+            match timeout_at(deadline, asked).await {
+                Ok(Some(answer)) => return answer,
+                Ok(None) => {}
+                Err(_) => return Err(GroupRefusal::Expired { last }),
             }
         }
     }
@@ -83,7 +93,9 @@ impl Group {
     pub(super) async fn ask_here(&self, question: &Question) -> Result<Answer, GroupRefusal> {
         let (reply, answer) = oneshot::channel();
         let ask = Ask { question: question.clone(), reply };
-        self.asks.send(ask).await.map_err(|_| GroupRefusal::NotReady)?;
+        if self.asks.send(ask).await.is_err() {
+            return Err(GroupRefusal::NotReady);
+        }
         answer.await.unwrap_or(Err(GroupRefusal::Deposed))
     }
 

@@ -11,7 +11,7 @@ use greenroom_rpc::proto::{
     JoinReply, JoinRequest, ProposeReply, ProposeRequest, RaftKind, RaftReply, RaftRequest, RenewReply, RenewRequest,
 };
 use openraft::Snapshot;
-use openraft::raft::{AppendEntriesRequest, VoteRequest};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
 use serde::de::DeserializeOwned;
 use tonic::{Request, Response, Status};
 
@@ -41,6 +41,7 @@ impl GroupRpc for GroupService {
             RaftKind::Append => encode_result(&self.append(body).await),
             RaftKind::Vote => encode_result(&self.vote(body).await),
             RaftKind::Snapshot => encode_result(&self.snapshot(body).await),
+            RaftKind::IsLed => encode_result(&Ok(self.group.is_led())),
             RaftKind::Unspecified => {
                 encode_result::<()>(&Err(GroupRefusal::Malformed("no such kind of message".to_owned())))
             }
@@ -85,17 +86,21 @@ impl GroupService {
         if ours == theirs { Ok(()) } else { Err(GroupRefusal::OtherCluster { ours, theirs }) }
     }
 
-    async fn append(&self, body: &[u8]) -> Result<openraft::raft::AppendEntriesResponse<u64>, GroupRefusal> {
+    async fn append(&self, body: &[u8]) -> Result<AppendEntriesResponse<u64>, GroupRefusal> {
         let request: AppendEntriesRequest<Types> = decode(body)?;
-        self.group.raft.append_entries(request).await.map_err(not_ready)
+        let answer = self.group.raft.append_entries(request).await.map_err(not_ready)?;
+        if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
+            self.group.heard.now();
+        }
+        Ok(answer)
     }
 
-    async fn vote(&self, body: &[u8]) -> Result<openraft::raft::VoteResponse<u64>, GroupRefusal> {
+    async fn vote(&self, body: &[u8]) -> Result<VoteResponse<u64>, GroupRefusal> {
         let request: VoteRequest<u64> = decode(body)?;
         self.group.raft.vote(request).await.map_err(not_ready)
     }
 
-    async fn snapshot(&self, body: &[u8]) -> Result<openraft::raft::SnapshotResponse<u64>, GroupRefusal> {
+    async fn snapshot(&self, body: &[u8]) -> Result<SnapshotResponse<u64>, GroupRefusal> {
         let (vote, saved): (Vote, SavedSnapshot) = decode(body)?;
         let snapshot = Snapshot { meta: saved.meta, snapshot: Box::new(saved.view) };
         self.group.raft.install_full_snapshot(vote, snapshot).await.map_err(not_ready)
