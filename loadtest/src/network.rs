@@ -35,10 +35,10 @@ impl Network {
 
     /// Runs this program again in namespaces of its own; `None` if that is not allowed here.
     pub(crate) fn run_again() -> anyhow::Result<Option<ExitStatus>> {
-        let namespaces = ["--map-root-user", "--net", "--kill-child"];
+        let namespaces = ["--map-root-user", "--net", "--fork", "--kill-child"];
         let allowed = Command::new("unshare")
             .args(namespaces)
-            .args(["sh", "-c", "ip link add a type bridge && ip link add b type veth peer name c"])
+            .args(["sh", "-c", "ip link add one type bridge && ip link add two type veth peer name three"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status();
