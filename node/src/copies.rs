@@ -43,6 +43,10 @@ impl Core {
     /// A copy on another node says something.
     pub(crate) fn handle_peer(&mut self, from: NodeId, message: PeerMessage, now: Now) {
         let slot = message.slot;
+        if !self.installed.view.members.contains_key(&from) {
+            // It was given up, or the view that it came with is on its way; it says everything again.
+            return tracing::debug!(node = from.0, "a node that is no member speaks of a slot");
+        }
         let mut effects = std::mem::take(&mut self.effects);
         let place = Arc::clone(&self.place);
         if let Err(error) = self.host.handle_peer(from, message, &place.registry, &mut effects) {

@@ -19,7 +19,7 @@ impl Slot {
     /// Appends to the log. Time never goes back in a slot.
     pub(super) fn append(&mut self, item: Item, now: Now, out: &mut Vec<Effect>) {
         self.now_ms = self.now_ms.max(now.ms);
-        let index = LogIndex(self.log.last().index.0 + 1);
+        let index = LogIndex(self.log.last().index.0.saturating_add(1));
         let seed = now.seed ^ index.0.wrapping_mul(SEED_STEP);
         let logged = Logged { stamp: Stamp { index, now_ms: self.now_ms, seed }, epoch: self.epoch, item };
         self.note_ordered(&logged);
