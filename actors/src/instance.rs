@@ -291,6 +291,10 @@ impl Instance {
     fn remove(&mut self, stamp: Stamp, out: &mut Outcomes) -> bool {
         self.dismiss(stamp, out);
         self.rollback = Rollback::default();
+        if let Some(extras) = &mut self.extras {
+            // What it granted has gone with it.
+            extras.untaken.clear();
+        }
         let was_lost = std::mem::take(&mut self.lost);
         self.state.take().is_some() || was_lost
     }
