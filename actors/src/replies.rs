@@ -197,8 +197,10 @@ impl ReplyTable {
     /// Takes back that the call was accepted: it was refused for want of something that the caller will send with a retry.
     pub fn withdraw(&mut self, call: CallId) {
         if let Some(entry) = self.entry(call) {
+            // A caller that has given up does not try again: a retry that is on its way must not be run.
+            let again = !matches!(entry.state, CallState::GivenUp);
             *entry = LaneEntry {
-                sequence: Sequence(call.sequence.0.saturating_sub(1)),
+                sequence: Sequence(call.sequence.0.saturating_sub(u64::from(again))),
                 index: LogIndex(0),
                 method: entry.method,
                 object: entry.object,
@@ -302,6 +304,19 @@ mod tests {
         table.accept(call(1, 1), 0, OBJECT, LogIndex(4), 0);
         assert_eq!(table.admission(call(2, 1)), Admission::New);
         assert_eq!(table.admission(call(1, 2)), Admission::Stale, "one call of a lane is outstanding at a time");
+    }
+
+    #[test]
+    fn a_withdrawn_call_whose_caller_gave_up_is_not_run_when_a_retry_comes() {
+        let mut table = ReplyTable::default();
+        table.accept(call(1, 1), 0, OBJECT, LogIndex(4), 0);
+        table.withdraw(call(1, 1));
+        assert_eq!(table.admission(call(1, 1)), Admission::New, "its caller tries again");
+        table.accept(call(1, 1), 0, OBJECT, LogIndex(5), 0);
+        table.give_up(call(1, 1));
+        table.withdraw(call(1, 1));
+        assert_eq!(table.admission(call(1, 1)), Admission::Stale);
+        assert_eq!(table.admission(call(1, 2)), Admission::New);
     }
 
     #[test]
