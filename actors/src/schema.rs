@@ -3,6 +3,8 @@
 //! A shape is a text such as `Vec<Point> where Point { x: f64, y: f64 }`: named types are listed once, by name, so that
 //! equal types have equal texts in every build. What serde does not show is `opaque`.
 
+mod repeats;
+
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
@@ -95,52 +97,6 @@ impl Traced {
         definitions.sort();
         let root = names.text(&self.root);
         if definitions.is_empty() { root } else { format!("{root} where {}", definitions.join(", ")) }
-    }
-
-    /// Whether a sequence or a map in it can claim more elements than it has bytes, because one may take none: then a few
-    /// bytes decode to any number of them.
-    pub(crate) fn repeats_nothing(&self) -> bool {
-        let fields = self.containers.iter().flat_map(|container| &container.variants).filter_map(|(_, it)| it.as_ref());
-        let mut ahead: Vec<&Shape> = fields.flat_map(Fields::shapes).collect();
-        ahead.push(&self.root);
-        while let Some(shape) = ahead.pop() {
-            match shape {
-                Shape::Opaque | Shape::Primitive(_) | Shape::Container(_) => {}
-                Shape::Option(inside) => ahead.push(inside),
-                Shape::Sequence(element) if self.may_take_nothing(element, &mut Vec::new()) => return true,
-                Shape::Sequence(element) => ahead.push(element),
-                Shape::Map(key, value) => {
-                    if [key, value].iter().all(|shape| self.may_take_nothing(shape, &mut Vec::new())) {
-                        return true;
-                    }
-                    ahead.extend([&**key, &**value]);
-                }
-                Shape::Tuple(shapes) => ahead.extend(shapes),
-            }
-        }
-        false
-    }
-
-    /// Whether a value of that shape may be encoded as no bytes; `around` are the structs that it is in.
-    fn may_take_nothing(&self, shape: &Shape, around: &mut Vec<usize>) -> bool {
-        match shape {
-            Shape::Opaque => true,
-            Shape::Primitive(name) => *name == "()",
-            Shape::Option(_) | Shape::Sequence(_) | Shape::Map(..) => false,
-            Shape::Tuple(shapes) => shapes.iter().all(|shape| self.may_take_nothing(shape, around)),
-            Shape::Container(place) => {
-                let container = &self.containers[*place];
-                if container.is_enum || around.contains(place) {
-                    return !container.is_enum;
-                }
-                around.push(*place);
-                let fields = container.variants.first().and_then(|(_, fields)| fields.as_ref());
-                let is_empty = fields
-                    .is_none_or(|fields| fields.shapes().into_iter().all(|shape| self.may_take_nothing(shape, around)));
-                around.pop();
-                is_empty
-            }
-        }
     }
 }
 
@@ -362,27 +318,6 @@ mod tests {
         let numbered = "(Pair, Pair#2, Pair) where Pair#2(bool, bool), Pair(u8, String)";
         assert_eq!(shape_of::<(Pair<u8, String>, Pair<bool, bool>, Pair<u8, String>)>(), numbered);
         assert_ne!(shape_of::<(Pair<u8, u8>, Pair<bool, bool>)>(), shape_of::<(Pair<bool, bool>, Pair<u8, u8>)>(),);
-    }
-
-    #[test]
-    fn what_can_claim_more_elements_than_bytes_is_told() {
-        fn repeats_nothing<T: DeserializeOwned>() -> bool {
-            tracer::trace::<T>().repeats_nothing()
-        }
-
-        #[derive(Deserialize)]
-        #[allow(dead_code, reason = "only its shape matters")]
-        struct Nothing {
-            unit: (),
-        }
-
-        assert!(repeats_nothing::<Vec<()>>());
-        assert!(repeats_nothing::<Option<(u8, Vec<Nothing>)>>());
-        assert!(repeats_nothing::<Pair<u8, HashMap<(), Nothing>>>());
-        assert!(!repeats_nothing::<(Nothing, Option<()>, Vec<Option<()>>)>());
-        assert!(!repeats_nothing::<Vec<(Nothing, Color)>>());
-        assert!(!repeats_nothing::<HashMap<String, ()>>());
-        assert!(!repeats_nothing::<Vec<Tree>>());
     }
 
     #[test]
