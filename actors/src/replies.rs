@@ -388,11 +388,11 @@ mod tests {
     fn a_withdrawn_call_whose_caller_gave_up_is_not_run_when_a_retry_comes() {
         let mut table = ReplyTable::default();
         table.accept(call(1, 1), 0, OBJECT, LogIndex(4), 0);
-        table.withdraw(call(1, 1));
+        table.withdraw(call(1, 1), LogIndex(4));
         assert_eq!(table.admission(call(1, 1)), Admission::New, "its caller tries again");
         table.accept(call(1, 1), 0, OBJECT, LogIndex(5), 0);
         table.give_up(call(1, 1));
-        table.withdraw(call(1, 1));
+        table.withdraw(call(1, 1), LogIndex(5));
         assert_eq!(table.admission(call(1, 1)), Admission::Stale);
         assert_eq!(table.admission(call(1, 2)), Admission::New);
     }
