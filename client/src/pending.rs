@@ -152,6 +152,7 @@ impl PendingCalls {
         gone.sort_unstable_by_key(|(lane, _)| *lane);
         let (mut waiting, mut cancels) = (Vec::new(), Vec::new());
         for (_, call) in gone {
+            self.n_gone -= usize::from(matches!(call.caller, CallerOf::Gone { .. }));
             match call.caller {
                 CallerOf::Waits(tell) => waiting.push(tell),
                 CallerOf::Gone { cancel, .. } => cancels.push((call.slot, cancel)),
@@ -163,6 +164,8 @@ impl PendingCalls {
     /// Keeps a cancel until the node has answered it.
     pub(crate) fn add_cancel(&mut self, request: &Request<'_>, slot: SlotId, cancel: BytesMut) {
         let caller = CallerOf::Gone { session: request.session.unwrap_or_default(), cancel };
+        self.forget(request.lane);
+        self.n_gone += 1;
         self.by_lane.insert(request.lane, Pending { slot, sequence: request.sequence, expires: None, caller });
     }
 
