@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::caller::Construction;
+use crate::caller::{Construction, system};
 use crate::error::{Fault, Refusal};
 use crate::ids::{CallId, Lane, LogIndex, Owner, Sequence, WaiterId};
 use crate::object::{Access, ObjectType};
@@ -192,6 +192,9 @@ impl Entry {
     /// Whether the entry leaves the object as it is.
     pub(crate) fn only_reads(&self, object_type: &ObjectType) -> bool {
         let EntryKind::Call(call) = &self.kind else { return false };
+        if call.method == system::DESCRIBE {
+            return true;
+        }
         object_type.methods.get(usize::from(call.method)).is_some_and(|method| method.access() == Access::Read)
     }
 
@@ -213,5 +216,31 @@ impl Entry {
             EntryKind::TakeBack { granted, .. } => own + granted.as_ref().map_or(0, Bytes::len),
             EntryKind::Then { .. } | EntryKind::Cancel { .. } | EntryKind::OwnerGone(_) => own,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::Object;
+    use crate::objects::CounterObject;
+
+    #[test]
+    fn whoever_describes_an_object_only_reads() {
+        let only_reads = |method| {
+            let call = CallEntry {
+                call: CallId::default(),
+                owner: Owner::Session(CallId::default().session),
+                method,
+                arguments: Bytes::new(),
+                construction: Wanted::Anything,
+                deadline_ms: None,
+                chain: Box::default(),
+            };
+            let stamp = Stamp { index: LogIndex(1), now_ms: 0, seed: 0 };
+            Entry { stamp, kind: EntryKind::Call(call) }.only_reads(CounterObject::TYPE)
+        };
+        assert!(only_reads(system::DESCRIBE));
+        assert!(!only_reads(system::DELETE));
     }
 }

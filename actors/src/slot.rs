@@ -159,7 +159,7 @@ impl Slot {
                 self.owners.entry(arrival.owner).or_default().insert(object);
             }
             let index = self.order(object, EntryKind::Call(entry), now);
-            self.replies.accept(call, arrival.method, index, arrival.deadline_ms.unwrap_or(0));
+            self.replies.accept(call, arrival.method, arrival.object.hash, index, arrival.deadline_ms.unwrap_or(0));
             self.commit(index, out);
         } else {
             self.read(object, entry, now, out);
@@ -170,6 +170,10 @@ impl Slot {
     ///
     /// A call that has not arrived yet will not be run when it does.
     pub fn handle_cancel(&mut self, call: CallId, name: ObjectName<'_>, now: Now, out: &mut Vec<Effect>) {
+        if !self.replies.may_be_of(call, name.hash) {
+            // Its object would take back what another one granted.
+            return;
+        }
         match self.replies.give_up(call) {
             Abandoned::Unseen => self.kill(call, Fault::Cancelled, now, out),
             Abandoned::Running { index, method } => {
@@ -234,7 +238,7 @@ impl Slot {
             return;
         }
         let answer = Answer { applied: false, index: LogIndex(0), result: Err(fault) };
-        self.replies.accept(call, 0, LogIndex(0), now.ms.saturating_add(KILLED_FOR_MS));
+        self.replies.accept(call, 0, 0, LogIndex(0), now.ms.saturating_add(KILLED_FOR_MS));
         let _ = self.replies.complete(call, &answer);
         out.push(Effect::Reply { call, answer });
     }
