@@ -8,11 +8,13 @@ extern crate self as greenroom;
 mod arrival;
 mod caller;
 pub mod combine;
+mod coordinator;
 mod description;
 mod entry;
 mod error;
 mod execution;
 pub mod expand;
+mod granter;
 mod grants;
 mod guards;
 mod handle;
@@ -20,6 +22,7 @@ mod host;
 mod ids;
 mod instance;
 mod instance_image;
+mod lease;
 mod nested;
 mod object;
 pub mod objects;
@@ -43,15 +46,18 @@ pub use arrival::{Arrival, Limits, Now};
 pub use caller::{
     Caller, Construction, DefaultCaller, KeyText, OutgoingCall, ReplyFuture, SYSTEM_METHODS_FROM, system,
 };
+pub use coordinator::{Coordinator, CoordinatorSettings};
 pub use description::OwnerNote;
 pub use entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
 pub use error::{Erased, Error, Fault, MethodError, Refusal, ReplyBody};
+pub use granter::{Granter, RenewalAnswer};
 pub use grants::{Grant, Grants, NotHeld, WaitQueue};
 pub use handle::RawHandle;
 pub use host::{Host, Patience, Share};
 pub use ids::*;
 pub use instance::{Instance, NESTED_TIMEOUT_MS};
 pub use instance_image::InstanceImage;
+pub use lease::{Lease, LeaseSettings, RenewalId};
 pub use object::{
     Access, ArgumentsError, Constructor, Continuation, CreateError, CreateFn, DecodeFn, DuplicateType, Handle, Holder,
     Hooks, Method, Object, ObjectHandle, ObjectType, Ran, Registration, Registry, Run, ShapeCell, State,
@@ -68,5 +74,7 @@ pub use slot::log::LogPlace;
 pub use slot::{Effect, Slot};
 pub use table::{Member, NodeLayout, SLOTS_DEFAULT, SlotPlace, SlotTable, shard_of, slot_of};
 pub use turn::{Continue, Message, Stamp, Then, Turn};
-pub use view::{Changed, JoinRefusal, MemberStatus, Placement, View, ViewCommand, ViewMember};
+pub use view::{
+    Changed, JoinRefusal, MEMBERS_MAX, MemberStatus, NAME_BYTES_MAX, Placement, Targets, View, ViewCommand, ViewMember,
+};
 pub use waiter::{ParkedCall, ParkedCalls, Waiter};

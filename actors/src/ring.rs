@@ -3,6 +3,7 @@
 //! Karger and others, "Consistent Hashing and Random Trees", STOC 1997. Each node stands on the ring at
 //! [`VIRTUAL_NODES`] places; a slot belongs to the first node clockwise of its own place, its backups are the next ones.
 
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
 use hashring::HashRing;
@@ -47,11 +48,16 @@ pub fn place(nodes: &[(NodeId, &str)], n_slots: u16, copies: usize) -> Vec<Vec<N
         ring.batch_add((0..VIRTUAL_NODES).map(|number| VirtualNode { node, name: name.to_owned(), number }).collect());
     }
     let wanted = copies.min(nodes.len());
-    let others = ring.len().saturating_sub(1);
+    // The whole ring, once: `get_with_replicas` copies it at each call.
+    let round = ring.get_with_replicas(&Place(SlotId(0)), ring.len().saturating_sub(1)).unwrap_or_default();
+    let index: BTreeMap<(NodeId, u16), usize> =
+        round.iter().enumerate().map(|(index, place)| ((place.node, place.number), index)).collect();
     (0..n_slots)
         .map(|slot| {
+            let first = ring.get(&Place(SlotId(slot))).and_then(|place| index.get(&(place.node, place.number)));
+            let first = first.copied().unwrap_or_default();
             let mut chosen: Vec<NodeId> = Vec::with_capacity(wanted);
-            for place in ring.get_with_replicas(&Place(SlotId(slot)), others).unwrap_or_default() {
+            for place in round[first..].iter().chain(&round[..first]) {
                 if chosen.len() == wanted {
                     break;
                 }
@@ -66,8 +72,6 @@ pub fn place(nodes: &[(NodeId, &str)], n_slots: u16, copies: usize) -> Vec<Vec<N
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     fn nodes(names: &[&'static str]) -> Vec<(NodeId, &'static str)> {
@@ -82,6 +86,13 @@ mod tests {
         }
         assert!(place(&nodes(&["a"]), 16, 2).iter().all(|placed| placed == &[NodeId(0)]));
         assert!(place(&[], 4, 2).iter().all(Vec::is_empty));
+    }
+
+    #[test]
+    fn a_slot_with_fewer_copies_has_the_first_of_those_with_more() {
+        let names = nodes(&["a", "b", "c", "d"]);
+        let (all, two) = (place(&names, 512, 4), place(&names, 512, 2));
+        assert!(all.iter().zip(&two).all(|(all, two)| all.len() == 4 && all[..2] == two[..]));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Erased, ReplyBody};
 use crate::ids::{CallId, Fence, LogIndex, Owner, WaiterId};

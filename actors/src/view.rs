@@ -5,16 +5,21 @@
 //! configuration kept elsewhere: Lin and others, "PacificA", 2008.
 
 mod change;
+mod check;
+mod join;
+mod targets;
+mod voters;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ClusterId, Epoch, Identity, Incarnation, NodeId, SlotId, TableVersion};
-use crate::ring::place;
 use crate::table::{Member, SlotPlace, SlotTable};
 
-pub use change::{Changed, JoinRefusal, ViewCommand};
+pub use change::{Changed, ViewCommand};
+pub use join::{JoinRefusal, MEMBERS_MAX, NAME_BYTES_MAX};
+pub use targets::Targets;
 
 /// A node of the view. Each process that joins gets a number of its own, which is never given to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +45,8 @@ pub enum MemberStatus {
     Up,
     /// It wants to go: its slots are moved to others first.
     Leaving,
-    /// Its lease is over, and it holds the last copies of some slots: they wait for it.
+    /// Its lease is over, and it holds the last copies of some slots: they wait for it. It is `Up` when it is back, and has to
+    /// say again that it wants to go if it did.
     Suspect,
 }
 
@@ -113,12 +119,14 @@ impl View {
         self.members.values().find(|member| member.name == name)
     }
 
-    /// The nodes that should hold each slot, the primary first, as the ring of the members that stay would have it.
-    pub fn targets(&self) -> Vec<Vec<NodeId>> {
-        let staying = self.members.values().filter(|member| member.status != MemberStatus::Leaving);
-        let named: Vec<(NodeId, &str)> = staying.map(|member| (member.node, member.name.as_str())).collect();
-        let n_slots = u16::try_from(self.slots.len()).unwrap_or(u16::MAX);
-        place(&named, n_slots, usize::from(self.copies.max(1)))
+    /// Whether that member serves: it may be given copies.
+    pub fn is_up(&self, node: NodeId) -> bool {
+        self.members.get(&node).is_some_and(|member| member.status == MemberStatus::Up)
+    }
+
+    /// Whether a copy of any slot is on `node`, or on its way there.
+    pub fn holds_copies(&self, node: NodeId) -> bool {
+        self.slots.iter().any(|placement| placement.in_sync.contains(&node) || placement.joining == Some(node))
     }
 
     /// How many slots have lost their data.
@@ -147,3 +155,6 @@ impl View {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -189,12 +189,8 @@ impl Slot {
             if sending.pieces.len() >= WINDOW || sending.n_awaited > 0 || sending.ended {
                 return;
             }
-            let next: Vec<ObjectNumber> = self
-                .objects
-                .iter_from(sending.next_object)
-                .map(|(object, _)| object)
-                .take(CAPTURED_AT_ONCE)
-                .collect();
+            let next: Vec<ObjectNumber> =
+                self.objects.iter_from(sending.next_object).map(|(object, _)| object).take(CAPTURED_AT_ONCE).collect();
             let Some(&last) = next.last() else {
                 self.end_image();
                 continue;
@@ -333,12 +329,7 @@ impl Slot {
         Ok(())
     }
 
-    fn install_piece(
-        &mut self,
-        piece: Piece,
-        registry: &Registry,
-        out: &mut Vec<Effect>,
-    ) -> Result<(), ShippedError> {
+    fn install_piece(&mut self, piece: Piece, registry: &Registry, out: &mut Vec<Effect>) -> Result<(), ShippedError> {
         match piece {
             Piece::Begin(from) => {
                 let following = Following { installing: self.take_installing(), in_image: LogIndex(0) };

@@ -1,8 +1,11 @@
 //! The commands that change a view, and what each of them does.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use super::{MemberStatus, Placement, View, ViewMember};
+use super::join::{JoinRefusal, Joiner};
+use super::{MemberStatus, Placement, Targets, View};
 use crate::ids::{ClusterId, Epoch, Identity, Incarnation, NodeId, SlotId};
 
 /// A change of the view that somebody proposes. Where an epoch stands beside a slot, the slot is left alone if it has another.
@@ -10,14 +13,14 @@ use crate::ids::{ClusterId, Epoch, Identity, Incarnation, NodeId, SlotId};
 pub enum ViewCommand {
     /// The cluster begins, without members.
     Found {
-        /// Drawn at random.
+        /// Drawn at random; not 0.
         cluster: ClusterId,
-        /// How many slots it has, for ever.
+        /// How many slots it has, for ever; not 0.
         n_slots: u16,
         /// How many copies of each slot there should be.
         copies: u8,
     },
-    /// A process wants to be a member. One of the same name and identity, whose process is gone, makes way.
+    /// A process wants to be a member.
     Join {
         /// Its name.
         name: String,
@@ -27,16 +30,24 @@ pub enum ViewCommand {
         incarnation: Incarnation,
         /// Who it is in the Raft group.
         identity: Identity,
+        /// The member of the same identity, whose process is gone, and which makes way.
+        replaces: Option<NodeId>,
     },
     /// A member wants to go.
     Leave(NodeId),
-    /// A member is gone: its lease is over. It keeps the slots of which it has the last copy, and the cluster waits for it.
-    Remove(NodeId),
+    /// A member is gone: its lease is over. It keeps its place in the slots of which no other copy is alive, and is suspected
+    /// as long as there are such slots. Only who leads the Raft group proposes it, and grants the node nothing meanwhile.
+    Remove {
+        /// The member.
+        node: NodeId,
+        /// The nodes that have a lease: one of them goes on where the member was.
+        alive: BTreeSet<NodeId>,
+    },
     /// A member that was suspected is back.
     Restore(NodeId),
-    /// A member is gone for good, and what only it had is lost.
+    /// A suspected member is gone for good, and what only it had is lost. Proposed like `Remove`.
     Forget(NodeId),
-    /// The primaries of these slots cannot reach these backups, and go on without them.
+    /// These copies are too many, or their primary cannot reach them: it goes on without them.
     DropCopies(Vec<(SlotId, Epoch, NodeId)>),
     /// These nodes are to be given copies.
     StartCopies(Vec<(SlotId, Epoch, NodeId)>),
@@ -46,8 +57,8 @@ pub enum ViewCommand {
     CopiesFailed(Vec<(SlotId, Epoch, NodeId)>),
     /// The primaries of these slots have stopped to serve, and these nodes, which hold all that they hold, go on.
     HandOver(Vec<(SlotId, Epoch, NodeId)>),
-    /// What was lost is given up: lost slots begin anew, empty.
-    AcceptLoss,
+    /// What was lost is given up: these slots, if they are lost, begin anew, empty.
+    AcceptLoss(Vec<(SlotId, Epoch)>),
 }
 
 /// What a command did.
@@ -63,59 +74,48 @@ pub enum Changed {
     Refused(JoinRefusal),
 }
 
-/// Why a process cannot join.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum JoinRefusal {
-    /// Another process has that name.
-    #[error("a node named `{name}` is a member already, at {address}; it is removed if it is gone, and may be tried again")]
-    NameTaken {
-        /// The name.
-        name: String,
-        /// Where the other one is.
-        address: String,
-    },
-    /// There is no cluster yet.
-    #[error("the cluster has not been founded")]
-    NotFounded,
-}
-
 impl View {
     /// Carries a command out. The version grows if anything changed.
     pub fn apply(&mut self, command: &ViewCommand) -> Changed {
         let changed = match command {
             ViewCommand::Found { cluster, n_slots, copies } => self.found(*cluster, *n_slots, *copies),
-            ViewCommand::Join { name, address, incarnation, identity } => {
-                return self.join(name, address, *incarnation, *identity);
+            ViewCommand::Join { name, address, incarnation, identity, replaces } => {
+                let (incarnation, identity, replaces) = (*incarnation, *identity, *replaces);
+                return self.join(&Joiner { name, address, incarnation, identity, replaces });
             }
-            ViewCommand::Leave(node) => self.set_status(*node, MemberStatus::Up, MemberStatus::Leaving),
-            ViewCommand::Remove(node) => self.remove(*node),
-            ViewCommand::Restore(node) => self.set_status(*node, MemberStatus::Suspect, MemberStatus::Up),
-            ViewCommand::Forget(node) => self.forget(*node),
+            ViewCommand::Leave(node) => self.change_status(*node, MemberStatus::Up, MemberStatus::Leaving),
+            ViewCommand::Remove { node, alive } => self.remove(*node, alive),
+            ViewCommand::Restore(node) => self.change_status(*node, MemberStatus::Suspect, MemberStatus::Up),
+            ViewCommand::Forget(node) => {
+                let is_suspect = self.members.get(node).is_some_and(|member| member.status == MemberStatus::Suspect);
+                is_suspect && self.forget(*node)
+            }
+            ViewCommand::DropCopies(slots) => {
+                self.each(slots, |at, node| at.primary != Some(node) && at.in_sync.len() > 1 && take_out(at, node))
+            }
             ViewCommand::StartCopies(slots) => self.start_copies(slots),
-            ViewCommand::CopiesDone(slots) => self.each(slots.iter().copied(), copy_done),
-            ViewCommand::CopiesFailed(slots) => self.each(slots.iter().copied(), |at, node| {
-                let was = at.joining == Some(node);
-                if was {
-                    // A word on the copy that failed says nothing of the next one.
-                    at.joining = None;
-                    at.epoch.0 += 1;
-                }
-                was
-            }),
-            ViewCommand::HandOver(slots) => self.each(slots.iter().copied(), hand_over),
-            ViewCommand::DropCopies(slots) => self.each(slots.iter().copied(), |at, node| {
-                at.primary != Some(node) && take_out(at, node)
-            }),
-            ViewCommand::AcceptLoss => self.accept_loss(),
+            ViewCommand::CopiesDone(slots) => self.each(slots, copy_done),
+            ViewCommand::CopiesFailed(slots) => self.each(slots, |at, node| at.joining == Some(node) && stop_copy(at)),
+            ViewCommand::HandOver(slots) => self.each(slots, hand_over),
+            ViewCommand::AcceptLoss(slots) => self.accept_loss(slots),
         };
-        if changed {
-            self.version.0 += 1;
+        if !changed {
+            return Changed::No;
         }
-        if changed { Changed::Yes } else { Changed::No }
+        self.version.0 += 1;
+        Changed::Yes
+    }
+
+    /// Whether `Remove` of that node, with these alive, would change anything.
+    pub fn is_removable(&self, node: NodeId, alive: &BTreeSet<NodeId>) -> bool {
+        let Some(member) = self.members.get(&node) else { return false };
+        member.status != MemberStatus::Suspect
+            || !self.slots.iter().any(|placement| placement.in_sync.contains(&node))
+            || self.slots.iter().any(|at| at.joining == Some(node) || can_spare(at, node, alive))
     }
 
     fn found(&mut self, cluster: ClusterId, n_slots: u16, copies: u8) -> bool {
-        if self.cluster != ClusterId(0) || cluster == ClusterId(0) {
+        if self.cluster != ClusterId(0) || cluster == ClusterId(0) || n_slots == 0 {
             return false;
         }
         (self.cluster, self.copies) = (cluster, copies.max(1));
@@ -123,37 +123,7 @@ impl View {
         true
     }
 
-    fn join(&mut self, name: &str, address: &str, incarnation: Incarnation, identity: Identity) -> Changed {
-        if self.cluster == ClusterId(0) {
-            return Changed::Refused(JoinRefusal::NotFounded);
-        }
-        if let Some(known) = self.named(name).cloned() {
-            if known.incarnation == incarnation {
-                return Changed::Joined(known.node);
-            }
-            if known.identity != identity && known.status != MemberStatus::Suspect {
-                let (name, address) = (known.name, known.address);
-                return Changed::Refused(JoinRefusal::NameTaken { name, address });
-            }
-            // What the process before this one held in memory is gone.
-            self.forget(known.node);
-        }
-        let is_first = self.next_node == 0;
-        let node = NodeId(self.next_node);
-        self.next_node += 1;
-        let (name, address) = (name.to_owned(), address.to_owned());
-        let status = MemberStatus::Up;
-        self.members.insert(node, ViewMember { node, name, address, incarnation, identity, status });
-        if is_first {
-            for placement in &mut self.slots {
-                *placement = begun(Epoch(1), node, 0);
-            }
-        }
-        self.version.0 += 1;
-        Changed::Joined(node)
-    }
-
-    fn set_status(&mut self, node: NodeId, from: MemberStatus, to: MemberStatus) -> bool {
+    fn change_status(&mut self, node: NodeId, from: MemberStatus, to: MemberStatus) -> bool {
         match self.members.get_mut(&node) {
             Some(member) if member.status == from => {
                 member.status = to;
@@ -163,56 +133,65 @@ impl View {
         }
     }
 
-    /// Takes a node whose lease is over out of every slot that has another copy.
-    fn remove(&mut self, node: NodeId) -> bool {
-        if !self.members.contains_key(&node) {
+    /// Takes a node whose lease is over out of every slot that has another copy on a living node.
+    fn remove(&mut self, node: NodeId, alive: &BTreeSet<NodeId>) -> bool {
+        if !self.is_removable(node, alive) {
             return false;
         }
-        let preferred = self.targets();
-        let (mut is_last, mut changed) = (false, false);
-        for (placement, preferred) in self.slots.iter_mut().zip(&preferred) {
-            changed |= clear_joining(placement, node);
-            if !placement.in_sync.contains(&node) {
-                continue;
-            }
-            if placement.in_sync.len() == 1 {
-                is_last = true;
-            } else {
-                take_out(placement, node);
-                if placement.primary == Some(node) {
-                    placement.primary = successor(placement, preferred);
-                }
-                changed = true;
-            }
+        self.take_out_where(node, |placement| can_spare(placement, node, alive), |other| alive.contains(&other));
+        if !self.slots.iter().any(|placement| placement.in_sync.contains(&node)) {
+            self.members.remove(&node);
+        } else if let Some(member) = self.members.get_mut(&node) {
+            member.status = MemberStatus::Suspect;
         }
-        if is_last {
-            let is_new = self.set_status(node, MemberStatus::Up, MemberStatus::Suspect)
-                || self.set_status(node, MemberStatus::Leaving, MemberStatus::Suspect);
-            return changed || is_new;
-        }
-        self.members.remove(&node);
         true
     }
 
     /// Takes a node that is gone for good out of every slot; those of which it had the last copy are lost.
-    fn forget(&mut self, node: NodeId) -> bool {
-        let was_member = self.members.contains_key(&node);
-        self.remove(node);
-        for placement in &mut self.slots {
-            if placement.in_sync == [node] {
-                placement.epoch.0 += 1;
-                placement.in_sync.clear();
-                (placement.primary, placement.joining) = (None, None);
+    pub(super) fn forget(&mut self, node: NodeId) -> bool {
+        if self.members.remove(&node).is_none() {
+            return false;
+        }
+        let up: BTreeSet<NodeId> = self.members.keys().copied().filter(|&other| self.is_up(other)).collect();
+        self.take_out_where(node, |placement| placement.in_sync.len() > 1, |other| up.contains(&other));
+        for placement in self.slots.iter_mut().filter(|placement| placement.in_sync == [node]) {
+            placement.epoch.0 += 1;
+            placement.in_sync.clear();
+            (placement.primary, placement.joining) = (None, None);
+        }
+        true
+    }
+
+    /// Takes a node out of the slots that can spare it. Where it was primary, the one goes on that the ring likes best, of those
+    /// that may if there are any.
+    fn take_out_where(
+        &mut self,
+        node: NodeId,
+        can_spare: impl Fn(&Placement) -> bool,
+        may_go_on: impl Fn(NodeId) -> bool,
+    ) {
+        let targets = Targets::of(self);
+        for (slot, placement) in (0..).map(SlotId).zip(&mut self.slots) {
+            if placement.joining == Some(node) {
+                stop_copy(placement);
+            }
+            if !placement.in_sync.contains(&node) || !can_spare(placement) {
+                continue;
+            }
+            take_out(placement, node);
+            if placement.primary == Some(node) {
+                let liked = targets.order(slot).iter().chain(&placement.in_sync);
+                let mut holders = liked.copied().filter(|other| placement.in_sync.contains(other));
+                let first = placement.in_sync.first().copied();
+                // A copy that was being made by the old primary is begun anew by the next one.
+                (placement.primary, placement.joining) = (holders.find(|&other| may_go_on(other)).or(first), None);
             }
         }
-        self.members.remove(&node);
-        was_member
     }
 
     fn start_copies(&mut self, slots: &[(SlotId, Epoch, NodeId)]) -> bool {
-        let members = &self.members;
-        let may_join: Vec<_> = slots.iter().copied().filter(|(_, _, node)| members.contains_key(node)).collect();
-        self.each(may_join.into_iter(), |at, node| {
+        let may_join: Vec<_> = slots.iter().copied().filter(|&(_, _, node)| self.is_up(node)).collect();
+        self.each(&may_join, |at, node| {
             let may = at.joining.is_none() && at.primary.is_some() && !at.in_sync.contains(&node);
             if may {
                 at.joining = Some(node);
@@ -221,14 +200,16 @@ impl View {
         })
     }
 
-    fn accept_loss(&mut self) -> bool {
-        let targets = self.targets();
+    fn accept_loss(&mut self, slots: &[(SlotId, Epoch)]) -> bool {
+        let targets = Targets::of(self);
         let mut changed = false;
-        for (placement, target) in self.slots.iter_mut().zip(&targets) {
-            if placement.primary.is_none()
-                && let Some(&node) = target.first()
+        for &(slot, epoch) in slots {
+            if let Some(placement) = self.slots.get_mut(usize::from(slot.0))
+                && placement.epoch == epoch
+                && placement.primary.is_none()
+                && let Some(&node) = targets.order(slot).first()
             {
-                *placement = begun(Epoch(placement.epoch.0 + 1), node, placement.generation + 1);
+                *placement = begun(Epoch(epoch.0 + 1), node, placement.generation + 1);
                 changed = true;
             }
         }
@@ -238,11 +219,11 @@ impl View {
     /// Changes the slots that have the epochs which are named; says whether any was changed.
     fn each(
         &mut self,
-        slots: impl Iterator<Item = (SlotId, Epoch, NodeId)>,
+        slots: &[(SlotId, Epoch, NodeId)],
         mut change: impl FnMut(&mut Placement, NodeId) -> bool,
     ) -> bool {
         let mut changed = false;
-        for (slot, epoch, node) in slots {
+        for &(slot, epoch, node) in slots {
             if let Some(placement) = self.slots.get_mut(usize::from(slot.0))
                 && placement.epoch == epoch
             {
@@ -254,37 +235,32 @@ impl View {
 }
 
 /// A slot that has no data yet.
-fn begun(epoch: Epoch, node: NodeId, generation: u32) -> Placement {
+pub(super) fn begun(epoch: Epoch, node: NodeId, generation: u32) -> Placement {
     Placement { epoch, primary: Some(node), in_sync: vec![node], generation, ..Placement::default() }
 }
 
-/// The member of `in_sync` that the ring likes best.
-fn successor(placement: &Placement, preferred: &[NodeId]) -> Option<NodeId> {
-    let liked = preferred.iter().find(|node| placement.in_sync.contains(node));
-    liked.or_else(|| placement.in_sync.first()).copied()
+/// Whether `node` has a copy, and another that is alive has one too.
+fn can_spare(placement: &Placement, node: NodeId, alive: &BTreeSet<NodeId>) -> bool {
+    placement.in_sync.contains(&node) && placement.in_sync.iter().any(|other| *other != node && alive.contains(other))
 }
 
-/// Takes a copy out, unless it is the last one.
 fn take_out(placement: &mut Placement, node: NodeId) -> bool {
-    if placement.in_sync.len() < 2 || !placement.in_sync.contains(&node) {
-        return false;
-    }
+    let before = placement.in_sync.len();
     placement.in_sync.retain(|&other| other != node);
+    let changed = placement.in_sync.len() < before;
+    placement.epoch.0 += u64::from(changed);
+    changed
+}
+
+/// Ends a copy that is being made. The epoch grows, so that a late word on this copy says nothing of the next one to that node.
+fn stop_copy(placement: &mut Placement) -> bool {
+    placement.joining = None;
     placement.epoch.0 += 1;
     true
 }
 
-fn clear_joining(placement: &mut Placement, node: NodeId) -> bool {
-    // A copy that is being made by a primary which goes is begun anew by the next one.
-    let stops = placement.joining == Some(node) || (placement.joining.is_some() && placement.primary == Some(node));
-    if stops {
-        placement.joining = None;
-    }
-    stops
-}
-
 fn copy_done(placement: &mut Placement, node: NodeId) -> bool {
-    if placement.joining != Some(node) || placement.in_sync.contains(&node) {
+    if placement.joining != Some(node) {
         return false;
     }
     placement.joining = None;
@@ -293,6 +269,7 @@ fn copy_done(placement: &mut Placement, node: NodeId) -> bool {
     true
 }
 
+/// It does not ask whether `to` is up: the primary has stopped, and goes on only in another epoch.
 fn hand_over(placement: &mut Placement, to: NodeId) -> bool {
     if placement.primary == Some(to) || !placement.in_sync.contains(&to) {
         return false;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use greenroom_actors::{
-    Answer, Arrival, CallId, ClusterId, Construction, Effect, Host, Identity, Incarnation, JobId, Lane, Limits,
-    NodeId, Now, Object, ObjectName, Outcomes, Owner, Patience, PeerMessage, Registry, Sequence, SessionId, ShardId,
-    Share, Slot, SlotId, View, ViewCommand, Wanted, hash_object, slot_of,
+    Answer, Arrival, CallId, ClusterId, Construction, Effect, Host, Identity, Incarnation, JobId, Lane, Limits, NodeId,
+    Now, Object, ObjectName, Outcomes, Owner, Patience, PeerMessage, Registry, Sequence, SessionId, ShardId, Share,
+    Slot, SlotId, View, ViewCommand, Wanted, hash_object, slot_of,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -206,7 +206,13 @@ impl Cluster {
     }
 
     /// A call with an id of its own, which arrives at the primary.
-    pub(crate) fn send<T: Object>(&mut self, session: u64, key: &str, method: &str, arguments: &impl Serialize) -> CallId {
+    pub(crate) fn send<T: Object>(
+        &mut self,
+        session: u64,
+        key: &str,
+        method: &str,
+        arguments: &impl Serialize,
+    ) -> CallId {
         self.next_lane += 1;
         let call = CallId { session: SessionId(session), lane: Lane(self.next_lane), sequence: Sequence(1) };
         self.send_as::<T>(call, key, method, arguments);

@@ -140,7 +140,11 @@ impl Bench {
                 Effect::Reply { call, answer } => self.reply(call, answer),
                 Effect::Nested { object, job, call } => self.nested(object, job, call),
                 // A slot with one copy says nothing to others.
-                Effect::Send { .. } | Effect::Image { .. } | Effect::Serving { .. } | Effect::Propose(_) | Effect::Dropped => {}
+                Effect::Send { .. }
+                | Effect::Image { .. }
+                | Effect::Serving { .. }
+                | Effect::Propose(_)
+                | Effect::Dropped => {}
             }
         }
     }
