@@ -106,6 +106,17 @@ pub struct SessionImage {
 }
 
 impl SessionImage {
+    /// Whether the session has ended.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// The last call of each lane, and whether it has been answered, in the order of the lanes.
+    pub fn calls(&self) -> impl Iterator<Item = (Lane, (Sequence, bool))> {
+        let is_done = |state: &CallState| matches!(state, CallState::Done(_) | CallState::Acknowledged);
+        self.lanes.iter().map(move |(lane, entry)| (*lane, (entry.sequence, is_done(&entry.state))))
+    }
+
     /// About how many bytes it takes.
     pub(crate) fn size(&self) -> usize {
         let body = |entry: &LaneEntry| match &entry.state {

@@ -112,9 +112,9 @@ fn a_copy_that_is_made_while_calls_go_on_comes_to_the_same() {
     cluster.kill(dead);
     cluster.settle();
     cluster.join("fresh");
-    let targets = cluster.view.targets();
+    let targets = greenroom_actors::Targets::of(&cluster.view);
     let starts = cluster.view.iter().filter_map(|(slot, placement)| {
-        let node = targets[usize::from(slot.0)].iter().find(|node| !placement.in_sync.contains(node))?;
+        let node = targets.of_slot(slot).iter().find(|node| !placement.in_sync.contains(node))?;
         Some((slot, placement.epoch, *node))
     });
     let starts = greenroom_actors::ViewCommand::StartCopies(starts.collect());
@@ -145,8 +145,8 @@ fn a_primary_that_was_cut_off_answers_nothing_more() {
     cluster.deliver_all();
     // It never hears that it was replaced.
     let stale = cluster.hosts.remove(&cut).unwrap();
-    cluster.view.apply(&greenroom_actors::ViewCommand::Remove(cut));
-    let command = greenroom_actors::ViewCommand::AcceptLoss;
+    let alive = cluster.hosts.keys().copied().collect();
+    let command = greenroom_actors::ViewCommand::Remove { node: cut, alive };
     cluster.change(&command);
     cluster.hosts.insert(cut, stale);
     cluster.cut.clear();

@@ -83,6 +83,16 @@ impl Slot {
         matches!(self.role, Role::Primary(_))
     }
 
+    /// Whether this copy takes calls: it answers reads for as long as its node has a lease.
+    pub fn is_serving(&self) -> bool {
+        self.check_serving().is_ok()
+    }
+
+    /// Everything up to here is held by every copy that counts, as far as this copy knows.
+    pub fn committed(&self) -> LogIndex {
+        self.committed
+    }
+
     /// Whether the copy takes calls now; if not, nothing was applied and the caller may try again.
     pub(super) fn check_serving(&self) -> Result<(), Refusal> {
         let Role::Primary(leading) = &self.role else { return Err(Refusal::WrongPlace) };

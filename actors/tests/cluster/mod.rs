@@ -8,7 +8,7 @@ use bytes::Bytes;
 use greenroom_actors::{
     Answer, Arrival, CallId, ClusterId, Construction, Effect, Host, Identity, Incarnation, JobId, Lane, Limits, NodeId,
     Now, Object, ObjectName, Outcomes, Owner, Patience, PeerMessage, Registry, Sequence, SessionId, ShardId, Share,
-    Slot, SlotId, View, ViewCommand, Wanted, hash_object, slot_of,
+    Slot, SlotId, Targets, View, ViewCommand, Wanted, hash_object, slot_of,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -63,7 +63,7 @@ impl Cluster {
         let number = u64::from(self.next_lane) + 1_000 + self.view.version.0;
         let (name, address) = (name.to_owned(), name.to_owned());
         let (incarnation, identity) = (Incarnation(number), Identity(number));
-        self.change(&ViewCommand::Join { name: name.clone(), address, incarnation, identity });
+        self.change(&ViewCommand::Join { name: name.clone(), address, incarnation, identity, replaces: None });
         let node = self.view.named(&name).expect("it has joined").node;
         let share = Share { shard: ShardId(0), n_shards: 1 };
         self.hosts.insert(node, Host::new(node, share, Limits::default(), Patience::default()));
@@ -90,10 +90,10 @@ impl Cluster {
     /// Copies every slot to where the ring wants it, and lets everything settle.
     pub(crate) fn balance(&mut self) {
         for _ in 0..20 {
-            let targets = self.view.targets();
+            let targets = Targets::of(&self.view);
             let mut starts = Vec::new();
             for (slot, placement) in self.view.iter() {
-                let missing = targets[usize::from(slot.0)].iter().find(|node| !placement.in_sync.contains(node));
+                let missing = targets.of_slot(slot).iter().find(|node| !placement.in_sync.contains(node));
                 if let (Some(&node), None) = (missing, placement.joining) {
                     starts.push((slot, placement.epoch, node));
                 }
@@ -152,7 +152,8 @@ impl Cluster {
     /// Loses a node without a word; the view is told that it is gone.
     pub(crate) fn kill(&mut self, node: NodeId) {
         self.hosts.remove(&node);
-        self.view.apply(&ViewCommand::Remove(node));
+        let alive = self.hosts.keys().copied().collect();
+        self.view.apply(&ViewCommand::Remove { node, alive });
         self.install_everywhere();
     }
 
