@@ -109,6 +109,8 @@ impl Host {
             }
             None if placement.joining == Some(me) => *copy = Some(Slot::joining(id, placement.epoch, limits)),
             None => {}
+            // Another copy has told more than this view says; a later one will say it too.
+            Some(slot) if placement.epoch < slot.epoch() => {}
             Some(slot) if placement.primary == Some(me) => slot.lead(placement, me, out),
             Some(slot) if counts || placement.joining == Some(me) => slot.follow_in(placement.epoch, out),
             Some(slot) => {

@@ -255,14 +255,16 @@ impl ReplyTable {
         self.sessions.iter().filter(|(_, replies)| !replies.has_ended).map(|(&session, _)| session)
     }
 
-    /// The calls that have been accepted and not been answered, in no order.
+    /// The calls that have been accepted and not been answered, in order.
     pub fn running(&self) -> Vec<CallId> {
         let of_session = |(&session, replies): (&SessionId, &SessionReplies)| {
             let running = replies.lanes.iter().filter(|(_, entry)| entry.state == CallState::Running);
             let call = |(&lane, entry): (&Lane, &LaneEntry)| CallId { session, lane, sequence: entry.sequence };
             running.map(call).collect::<Vec<_>>()
         };
-        self.sessions.iter().flat_map(of_session).collect()
+        let mut running: Vec<CallId> = self.sessions.iter().flat_map(of_session).collect();
+        running.sort_unstable();
+        running
     }
 
     /// The table as values, in the order of the sessions and lanes.

@@ -170,6 +170,7 @@ impl World {
                 let stream = Stream { id, process, is_welcome: false, heard_at: now, pinged_at: now };
                 client.streams.insert(machine, stream);
                 let resume = client.welcomed.contains(&process);
+                self.say(|| format!("c{number}        opens stream {} to p{}", id.1, process.0));
                 self.send_frame(number, machine, FromClient::Hello { session, resume });
             } else if let Some(stream) = client.streams.get_mut(&machine)
                 && stream.is_welcome
@@ -370,6 +371,8 @@ impl World {
         let Some(open) = self.take(number, worker) else { return };
         let kind = self.targets[open.plan.target].kind;
         match read_reply(kind, open.plan.target, open.plan.recorded, body) {
+            // What a caller that has given up is granted is taken back.
+            Told::Value(..) if open.is_cancelled => self.history.unknown(open.operation, self.now),
             Told::Value(reply, held) => {
                 self.say(|| format!("c{number}        has {reply} of {}", open.call));
                 self.history.returned(open.operation, reply, self.now);

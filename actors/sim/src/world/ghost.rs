@@ -111,7 +111,6 @@ impl World {
         (slot, object): (SlotId, ObjectNumber),
         instance: &Instance,
         entry: &Entry,
-        outcomes: &Outcomes,
     ) {
         if matches!(entry.kind, EntryKind::Read(_)) {
             return;
@@ -121,14 +120,20 @@ impl World {
         let Some(name) = found else { return };
         let hash = hash_of(&(instance.encoded_state(), instance.parked()));
         let known = *self.ghost.states.entry((life, name, index)).or_insert(hash);
-        let same = if known == hash { Ok(()) } else { Err(format!("slot {slot} at {index}: p{} differs", id.0)) };
+        let same = if known == hash { Ok(()) } else { Err(format!("{}, slot {slot} at {index}: p{} differs: {:02x?} {:?}", instance.object_type().name, id.0, instance.encoded_state(), instance.parked())) };
         self.judge(same, "every copy of an object is equal behind an entry");
-        for (call, answer) in &outcomes.answers {
+    }
+
+    /// What a copy has to say to callers.
+    pub(crate) fn note_answers(&mut self, id: ProcessId, slot: SlotId, outcomes: &Outcomes) {
+        let life = self.life(id, slot);
+        for (call, answer) in outcomes.answers.iter().filter(|(_, answer)| answer.index.0 > 0) {
             let told = hash_of(answer);
             let key = (life, *call);
-            let known = self.ghost.answers.get(&key).filter(|(_, known)| known.index == answer.index);
-            let same = known.is_none_or(|(known, _)| *known == told);
-            if known.is_none() {
+            let known = self.ghost.answers.get(&key);
+            let same = known.is_none_or(|(hash, known)| known.index != answer.index || *hash == told);
+            // A call that was refused for want of arguments comes again.
+            if known.is_none_or(|(_, known)| known.index < answer.index) {
                 self.ghost.answers.insert(key, (told, answer.clone()));
             }
             let seen = if same { Ok(()) } else { Err(format!("{call}: p{} says {answer:?}", id.0)) };

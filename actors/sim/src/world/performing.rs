@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use greenroom_actors::{Effect, NodeId, ObjectNumber, Outcomes, Placement, SlotId};
+use greenroom_actors::{Effect, NodeId, ObjectNumber, Outcomes, Placement, SharedInstance, SlotId};
 
 use super::World;
 use super::actor::{Actor, Done, Task};
@@ -134,26 +134,40 @@ impl World {
             actor.is_scheduled = false;
             return;
         }
-        let count = 1 + usize::try_from(self.draws.below(actor.tasks.len() as u64 * 2)).unwrap_or(0);
-        let tasks: Vec<Task> = actor.tasks.drain(..count.min(actor.tasks.len())).collect();
         let instance = Rc::clone(&actor.instance);
         let mut done = VecDeque::new();
-        for task in tasks {
-            match task {
-                Task::Apply(entry) => {
-                    let mut outcomes = Outcomes::default();
-                    instance.borrow_mut().apply(&entry, &mut self.scratch, &mut outcomes);
-                    self.note_applied(id, (slot, object), &instance.borrow(), &entry, &outcomes);
-                    done.push_back(Done::Applied(outcomes));
-                }
-                Task::Image => done.push_back(Done::Imaged(instance.borrow().to_image())),
-            }
+        if let Some(Task::Image) = actor.tasks.front() {
+            actor.tasks.pop_front();
+            done.push_back(Done::Imaged(instance.borrow().to_image()));
+        } else {
+            let count = 1 + usize::try_from(self.draws.below(actor.tasks.len() as u64 * 2)).unwrap_or(0);
+            let n_entries = actor.tasks.iter().take(count).take_while(|task| matches!(task, Task::Apply(_))).count();
+            let tasks: Vec<Task> = actor.tasks.drain(..n_entries).collect();
+            done.push_back(Done::Applied(self.apply(id, (slot, object), &instance, tasks)));
         }
         if let Some(actor) = self.processes[id.0].actors.get_mut(&(slot, object)) {
             actor.done = done;
         }
         let delay = if self.draws.one_in(20) { self.draws.below(30_000) } else { self.draws.below(400) };
         self.events.add(self.now + delay, Event::Outcome(id, slot, object));
+    }
+
+    /// Applies a batch of entries. Whoever has given up is told apart within the batch, or before the next one.
+    fn apply(
+        &mut self,
+        id: ProcessId,
+        (slot, object): (SlotId, ObjectNumber),
+        instance: &SharedInstance,
+        tasks: Vec<Task>,
+    ) -> Outcomes {
+        let mut outcomes = Outcomes::default();
+        for task in tasks {
+            let Task::Apply(entry) = task else { continue };
+            instance.borrow_mut().apply(&entry, &mut self.scratch, &mut outcomes);
+            self.note_applied(id, (slot, object), &instance.borrow(), &entry);
+        }
+        self.note_answers(id, slot, &outcomes);
+        outcomes
     }
 
     /// What an actor did is told to its slot.

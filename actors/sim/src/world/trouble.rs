@@ -13,11 +13,11 @@ const MACHINES_MAX: usize = 8;
 impl World {
     /// Something goes wrong, or is mended.
     pub(crate) fn trouble(&mut self) {
-        if self.is_healed {
-            return;
-        }
         let at = self.now + self.draws.between(30_000, 900_000);
         self.events.add(at, Event::Trouble);
+        if self.is_healed {
+            return self.operate();
+        }
         let running: Vec<ProcessId> = self.running().collect();
         let Some(process) = self.draws.pick(&running) else { return };
         let machine = self.processes[process.0].machine;
