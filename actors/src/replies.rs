@@ -161,6 +161,9 @@ impl ReplyTable {
             };
         }
         if call.sequence < entry.sequence {
+            if planted!(RunOldDuplicate) {
+                return Admission::New;
+            }
             return Admission::Stale;
         }
         match &entry.state {

@@ -196,6 +196,18 @@ impl World {
         if self.now == 0 {
             self.join_at_once(id);
         }
+        #[cfg(feature = "mutations")]
+        self.keep_incarnation(id);
+    }
+
+    /// A bug that can be planted: the process goes on as the member that its machine was.
+    #[cfg(feature = "mutations")]
+    fn keep_incarnation(&mut self, id: ProcessId) {
+        let name = &self.machines[self.processes[id.0].machine].name;
+        let node = self.raft.view().named(name).map(|member| member.node);
+        if let Some(node) = node.filter(|_| self.now > 0 && greenroom_actors::Mutation::KeepIncarnation.is_planted()) {
+            self.processes[id.0].become_member(node);
+        }
     }
 
     /// The members of the beginning.

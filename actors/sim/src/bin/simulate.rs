@@ -14,10 +14,11 @@ struct Options {
     first: u64,
     seed: Option<u64>,
     trace: bool,
+    mutations: bool,
 }
 
 fn options() -> Result<Options, String> {
-    let mut options = Options { seeds: 100, first: 0, seed: None, trace: false };
+    let mut options = Options { seeds: 100, first: 0, seed: None, trace: false, mutations: false };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut number = || words.next().and_then(|text| text.parse().ok()).ok_or(format!("{word} needs a number"));
@@ -26,6 +27,7 @@ fn options() -> Result<Options, String> {
             "--first" => options.first = number()?,
             "--seed" => options.seed = Some(number()?),
             "--trace" => options.trace = true,
+            "--mutations" => options.mutations = true,
             _ => return Err(format!("unknown argument {word}")),
         }
     }
@@ -77,6 +79,36 @@ fn run_many(options: Options) -> Totals {
     totals.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Plants each bug, and runs seeds until one finds it.
+#[cfg(feature = "mutations")]
+fn run_mutations(options: Options) -> ExitCode {
+    use greenroom_actors::Mutation;
+    let mut n_missed = 0;
+    println!("| planted bug | found at seed | by |\n|---|---|---|");
+    for mutation in Mutation::ALL {
+        Mutation::plant(Some(mutation));
+        let found = (options.first..options.first + options.seeds).find_map(|seed| {
+            let violation = run(seed, Settings::default()).violation?;
+            Some((seed, violation.split(':').next().unwrap_or_default().to_owned()))
+        });
+        Mutation::plant(None);
+        match found {
+            Some((seed, by)) => println!("| {mutation:?} | {seed} | {by} |"),
+            None => {
+                n_missed += 1;
+                println!("| {mutation:?} | not in {} seeds | - |", options.seeds);
+            }
+        }
+    }
+    if n_missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(not(feature = "mutations"))]
+fn run_mutations(_options: Options) -> ExitCode {
+    eprintln!("the bugs are only planted with `--features mutations`");
+    ExitCode::FAILURE
+}
+
 fn main() -> ExitCode {
     let options = match options() {
         Ok(options) => options,
@@ -93,6 +125,9 @@ fn main() -> ExitCode {
         println!("{n_steps} steps, {n_calls} calls, {n_returned} returned");
         println!("{}", outcome.violation.as_deref().unwrap_or("nothing was found"));
         return if outcome.violation.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    }
+    if options.mutations {
+        return run_mutations(options);
     }
     println!("seeds {} to {}", options.first, options.first + options.seeds - 1);
     let totals = run_many(options);

@@ -223,7 +223,8 @@ impl World {
         let may_wait = plan.ends_by_itself && self.draws.one_in(3);
         let wall_ms = super::clock::Clock { rate: 1_000, steady_offset_ms: 0, wall_offset_ms: 200 }.wall_ms(now);
         let deadline_ms = (plan.parks && !may_wait).then(|| wall_ms + self.draws.between(200, 2_500));
-        let cancel_at = (plan.parks && self.draws.one_in(6)).then(|| now + self.draws.below(1_000_000));
+        let can_cancel = plan.parks && !matches!(plan.recorded, crate::Call::Queue(_));
+        let cancel_at = (can_cancel && self.draws.one_in(6)).then(|| now + self.draws.below(1_000_000));
         let only_hash = self.draws.one_in(3);
         self.say(|| format!("c{number}        calls {call}: {} of slot {slot}", plan.recorded));
         let open = Open {
@@ -339,7 +340,10 @@ impl World {
         let (now, pause) = (self.now, self.draws.between(20_000, 120_000));
         let Some(open) = &mut client.workers[worker].open else { return };
         match answer.result {
+            // What a caller that has given up is granted is taken back: it goes on saying so until it hears that.
+            Ok(_) if open.is_cancelled => open.send_at = open.send_at.min(now + pause),
             Ok(body) => self.finish(number, worker, &body),
+            Err(Fault::Cancelled) if open.is_cancelled => self.conclude_unknown(number, worker),
             Err(Fault::Refused(Refusal::NotCreated)) => (open.only_hash, open.send_at) = (false, now),
             Err(
                 Fault::Moved
@@ -371,8 +375,6 @@ impl World {
         let Some(open) = self.take(number, worker) else { return };
         let kind = self.targets[open.plan.target].kind;
         match read_reply(kind, open.plan.target, open.plan.recorded, body) {
-            // What a caller that has given up is granted is taken back.
-            Told::Value(..) if open.is_cancelled => self.history.unknown(open.operation, self.now),
             Told::Value(reply, held) => {
                 self.say(|| format!("c{number}        has {reply} of {}", open.call));
                 self.history.returned(open.operation, reply, self.now);

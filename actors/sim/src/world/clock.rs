@@ -23,6 +23,6 @@ impl Clock {
 
     /// Milliseconds since the Unix epoch, as the wall clock has it.
     pub(crate) fn wall_ms(self, now: Time) -> u64 {
-        WALL_BEGIN_MS + self.wall_offset_ms + now * self.rate / 1_000_000
+        WALL_BEGIN_MS + self.wall_offset_ms + now / 1_000
     }
 }

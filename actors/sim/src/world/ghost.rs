@@ -118,6 +118,10 @@ impl World {
         let (life, index) = (self.life(id, slot), entry.stamp.index.0);
         let found = self.processes[id.0].host.slot(slot).and_then(|copy| Some(copy.objects().get(object)?.hash()));
         let Some(name) = found else { return };
+        if instance.applied() != entry.stamp.index {
+            // The image that the copy was made of is of a later moment.
+            return;
+        }
         let hash = hash_of(&(instance.encoded_state(), instance.parked()));
         let known = *self.ghost.states.entry((life, name, index)).or_insert(hash);
         let same = if known == hash { Ok(()) } else { Err(format!("{}, slot {slot} at {index}: p{} differs: {:02x?} {:?}", instance.object_type().name, id.0, instance.encoded_state(), instance.parked())) };
@@ -144,7 +148,7 @@ impl World {
     /// A reply that leaves is that of the committed entry.
     pub(crate) fn check_reply(&mut self, id: ProcessId, slot: SlotId, call: CallId, answer: &Answer) {
         self.say(|| format!("p{}        answers {call}: {}", id.0, told(answer)));
-        if answer.index.0 == 0 {
+        if answer.index.0 == 0 || is_not_created(answer) {
             return;
         }
         let life = self.life(id, slot);

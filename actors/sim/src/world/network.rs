@@ -6,7 +6,7 @@ use super::World;
 use super::clock::Time;
 use super::draws::Draws;
 use super::events::Event;
-use super::message::{Endpoint, Message, StreamId};
+use super::message::{Endpoint, FromClient, Message, StreamId};
 
 /// Clients' places among the machines.
 const CLIENTS_FROM: usize = 1_000;
@@ -83,6 +83,10 @@ impl World {
             let late = if self.draws.below(1_000) < self.network.late { self.draws.below(400_000) } else { 0 };
             let at = (self.now + delay + late).max(earliest);
             self.network.last_of_stream.insert(key, at);
+            if matches!(message, Message::FromClient(_, FromClient::Call(_))) && self.draws.below(1_000) < self.network.doubled {
+                let later = at + self.draws.below(2_000_000);
+                self.events.add(later, Event::Deliver { from, to, message: message.clone() });
+            }
             return self.events.add(at, Event::Deliver { from, to, message });
         }
         if from != to && self.draws.below(1_000) < self.network.lost {
