@@ -6,7 +6,7 @@ mod cluster;
 
 use cluster::{Cluster, made_with};
 use greenroom_actors::objects::{Barrier, Counter};
-use greenroom_actors::{CallId, Fault, Lane, Refusal, Sequence, SessionId, Wanted};
+use greenroom_actors::{CallId, Fault, Lane, Refusal, Sequence, SessionId, ViewCommand, Wanted};
 
 type Waited = Result<greenroom_actors::objects::BarrierWaitResult, greenroom_actors::objects::Aborted>;
 
@@ -157,4 +157,22 @@ fn a_primary_that_was_cut_off_answers_nothing_more() {
     let get = cluster.send::<Counter>(1, "hits", "get", &());
     cluster.deliver_all();
     assert_eq!(cluster.value::<i64>(get), 0);
+}
+
+#[test]
+fn a_copy_that_has_met_a_later_epoch_takes_no_view_of_an_earlier_one() {
+    let mut cluster = Cluster::new(2, 2);
+    let (old, slot) = (cluster.primary_of::<Counter>("hits"), cluster.slot_of::<Counter>("hits"));
+    let placement = cluster.view.placement(slot).unwrap().clone();
+    let new = *placement.in_sync.iter().find(|&&node| node != old).unwrap();
+    // The old primary is a view behind when it hears from the new one.
+    cluster.view.apply(&ViewCommand::Leave(new));
+    let stale = cluster.view.clone();
+    cluster.view.apply(&ViewCommand::HandOver(vec![(slot, placement.epoch, new)]));
+    let handed_over = cluster.view.clone();
+    cluster.install_on(new, &handed_over);
+    cluster.send::<Counter>(1, "hits", "add", &(1_i64,));
+    cluster.deliver_all();
+    cluster.install_on(old, &stale);
+    assert!(!cluster.hosts[&old].slot(slot).unwrap().is_serving(), "two nodes would serve the slot");
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Values in order; who takes one waits until there is one.
 #[greenroom_macros::object(name = "SimPool")]
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Pool {
+pub(crate) struct Pool {
     values: VecDeque<i64>,
 }
 
@@ -30,7 +30,7 @@ impl Pool {
 /// Adds to counters for its callers.
 #[greenroom_macros::object(name = "SimRelay")]
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Relay {
+pub(crate) struct Relay {
     n_relayed: u64,
 }
 

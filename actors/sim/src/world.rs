@@ -31,7 +31,6 @@ use clock::{Clock, Time};
 use draws::Draws;
 use events::{Event, Events};
 use ghost::Ghost;
-use message::Endpoint;
 use network::Network;
 use process::{Process, ProcessId};
 use raft::{Command, Raft};
@@ -166,7 +165,8 @@ impl World {
     fn add_machine(&mut self) -> usize {
         let number = self.machines.len();
         let (name, identity) = (format!("m{number}"), Identity(self.draws.number() | 1));
-        let rate = if self.clocks_are_bounded { self.draws.between(971, 1_030) } else { self.draws.between(600, 1_500) };
+        let rate =
+            if self.clocks_are_bounded { self.draws.between(971, 1_030) } else { self.draws.between(600, 1_500) };
         let (steady, wall) = (self.draws.below(1_000_000), self.draws.below(400));
         let clock = Clock { rate, steady_offset_ms: steady, wall_offset_ms: wall };
         self.machines.push(Machine { name, identity, running: None, has_left: false, clock });
@@ -184,7 +184,7 @@ impl World {
         machine.running = Some(id);
         let (identity, clock) = (machine.identity, machine.clock);
         let incarnation = self.draws.number() | 1;
-        let mut process = Process::new(id, number, identity, incarnation, clock);
+        let mut process = Process::new(number, identity, incarnation, clock);
         process.raft.heard_at_ms = process.steady_ms(self.now);
         process.raft.timeout_ms = self.draws.between(100, 500);
         // A deposed leader that comes back knows the terms that it has voted in.
@@ -253,7 +253,8 @@ impl World {
         }
         let operations = self.history.operations();
         self.outcome.n_calls = operations.len();
-        let returned = |operation: &&crate::Operation| matches!(operation.outcome, crate::history::Outcome::Returned(..));
+        let returned =
+            |operation: &&crate::Operation| matches!(operation.outcome, crate::history::Outcome::Returned(..));
         self.outcome.n_returned = operations.iter().filter(returned).count();
         self.outcome.n_epochs = self.raft.view().iter().map(|(_, placement)| placement.epoch.0).sum();
     }
@@ -311,13 +312,6 @@ impl World {
             let text = format!("{invariant}: {seen}");
             self.say(|| format!("VIOLATION {text}"));
             self.outcome.violation = Some(text);
-        }
-    }
-
-    fn endpoint_name(&self, endpoint: Endpoint) -> String {
-        match endpoint {
-            Endpoint::Process(id) => format!("p{}", id.0),
-            Endpoint::Client(client) => format!("c{client}"),
         }
     }
 }

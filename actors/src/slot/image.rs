@@ -345,7 +345,7 @@ impl Slot {
             Piece::Begin(from) => {
                 let following = Following { installing: self.take_installing(), in_image: LogIndex(0) };
                 let fresh = Self::with_role(self.id, self.epoch, self.limits, from, Role::Backup(following));
-                *self = fresh;
+                *self = Self { has_counted: self.has_counted, generation: self.generation, ..fresh };
             }
             Piece::Objects(objects) => {
                 for ObjectImage { name, instance } in objects {

@@ -132,6 +132,9 @@ fn main() -> ExitCode {
     println!("seeds {} to {}", options.first, options.first + options.seeds - 1);
     let totals = run_many(options);
     let Totals { n_bad, n_steps, n_calls, n_returned, n_epochs } = totals;
-    println!("{n_bad} of {} seeds are bad; {n_steps} steps, {n_calls} calls, {n_returned} returned, {n_epochs} epochs", options.seeds);
+    println!(
+        "{n_bad} of {} seeds are bad; {n_steps} steps, {n_calls} calls, {n_returned} returned, {n_epochs} epochs",
+        options.seeds
+    );
     if n_bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

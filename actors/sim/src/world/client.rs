@@ -9,7 +9,7 @@ use super::clock::Time;
 use super::events::Event;
 use super::message::{ClientCall, Endpoint, FromClient, Message, StreamId, ToClient};
 use super::process::ProcessId;
-use super::workload::{Held, Plan, Told, read_reply};
+use super::workload::{Held, Plan, Target, Told, read_reply};
 use super::{N_SLOTS, World};
 use crate::history::{ClientId, OperationId};
 
@@ -189,6 +189,27 @@ impl World {
         }
     }
 
+    /// Where the client believes the slot to be served.
+    fn machine_of(&self, number: usize, slot: SlotId) -> Option<usize> {
+        let table = &self.clients[number].table;
+        let primary = table.placement(slot)?.primary?;
+        table.members.get(&primary)?.address.parse().ok()
+    }
+
+    /// A client ends its session, whatever is open, and begins another one.
+    pub(crate) fn end_client_session(&mut self, number: usize) {
+        let client = &self.clients[number];
+        if client.is_dead || client.frozen_until > self.now {
+            return;
+        }
+        let session = client.session;
+        self.say(|| format!("trouble   c{number} ends its session"));
+        for machine in self.clients[number].streams.keys().copied().collect::<Vec<_>>() {
+            self.send_frame(number, machine, FromClient::Bye(session));
+        }
+        self.note_session_ended(session);
+    }
+
     fn end_of_run(&self) -> Time {
         (self.settings.trouble_ms + self.settings.calm_ms) * 1_000
     }
@@ -252,10 +273,10 @@ impl World {
             return self.give_up(number, worker);
         }
         let slot = self.targets[open.plan.target].slot;
-        let table = &self.clients[number].table;
-        let member = table.placement(slot).and_then(|placement| table.members.get(&placement.primary?));
-        let Some(machine) = member.and_then(|member| member.address.parse::<usize>().ok()) else { return };
-        let Some(stream) = self.clients[number].streams.get(&machine).filter(|stream| stream.is_welcome) else { return };
+        let Some(machine) = self.machine_of(number, slot) else { return };
+        let Some(stream) = self.clients[number].streams.get(&machine).filter(|stream| stream.is_welcome) else {
+            return;
+        };
         let stream = stream.id;
         let frame = ClientCall {
             call: open.call,
@@ -266,10 +287,13 @@ impl World {
             deadline_ms: open.deadline_ms,
             ack: None,
         };
+        let is_again = open.sent_on.is_some();
         let is_due = open.sent_on != Some(stream) || open.send_at <= now;
         let cancels = open.cancel_at.is_some_and(|at| at <= now);
         if cancels && (is_due || !open.is_cancelled) {
             self.send_frame(number, machine, FromClient::Cancel(frame));
+        } else if is_due && is_again && self.draws.one_in(8) {
+            self.send_frame(number, machine, FromClient::Query(frame.call));
         } else if is_due {
             self.send_frame(number, machine, FromClient::Call(frame));
         }
@@ -373,14 +397,18 @@ impl World {
 
     fn finish(&mut self, number: usize, worker: usize, body: &[u8]) {
         let Some(open) = self.take(number, worker) else { return };
-        let kind = self.targets[open.plan.target].kind;
+        let Target { kind, slot, .. } = self.targets[open.plan.target];
+        if self.draws.one_in(3)
+            && let Some(machine) = self.machine_of(number, slot)
+        {
+            self.send_frame(number, machine, FromClient::Ack(open.call));
+        }
         match read_reply(kind, open.plan.target, open.plan.recorded, body) {
             Told::Value(reply, held) => {
                 self.say(|| format!("c{number}        has {reply} of {}", open.call));
                 self.history.returned(open.operation, reply, self.now);
                 self.clients[number].workers[worker].held = held;
             }
-            Told::Nothing => self.history.not_applied(open.operation, self.now),
             Told::Nonsense => {
                 self.history.unknown(open.operation, self.now);
                 let seen = Err(format!("c{number}: {}: {body:02x?}", open.call));

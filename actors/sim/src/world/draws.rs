@@ -30,10 +30,6 @@ impl Draws {
         self.below(odds) == 0
     }
 
-    pub(crate) fn percent(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-
     /// One of them; `None` if there are none.
     pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> Option<T> {
         let position = self.below(of.len() as u64);

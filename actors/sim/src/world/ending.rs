@@ -47,7 +47,8 @@ impl World {
         let n_copies = usize::from(view.copies).min(view.members.len());
         for (slot, placement) in view.iter() {
             let distinct: BTreeSet<&NodeId> = placement.in_sync.iter().collect();
-            let serves = |node: NodeId| self.process_of(node).is_some_and(|id| self.processes[id.0].serves(slot, self.now));
+            let serves =
+                |node: NodeId| self.process_of(node).is_some_and(|id| self.processes[id.0].serves(slot, self.now));
             if distinct.len() != n_copies || placement.joining.is_some() || !placement.primary.is_some_and(serves) {
                 return Err(format!("slot {slot}: {placement:?}"));
             }

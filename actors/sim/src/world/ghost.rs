@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use greenroom_actors::{
-    Answer, CallId, Entry, EntryKind, Fault, Instance, NodeId, ObjectNumber, Outcomes, Refusal, SessionId, SlotId,
-    View,
+    Answer, CallId, Entry, EntryKind, Fault, Instance, NodeId, ObjectNumber, Outcomes, Refusal, SessionId, SlotId, View,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -124,7 +123,17 @@ impl World {
         }
         let hash = hash_of(&(instance.encoded_state(), instance.parked()));
         let known = *self.ghost.states.entry((life, name, index)).or_insert(hash);
-        let same = if known == hash { Ok(()) } else { Err(format!("{}, slot {slot} at {index}: p{} differs: {:02x?} {:?}", instance.object_type().name, id.0, instance.encoded_state(), instance.parked())) };
+        let same = if known == hash {
+            Ok(())
+        } else {
+            Err(format!(
+                "{}, slot {slot} at {index}: p{} differs: {:02x?} {:?}",
+                instance.object_type().name,
+                id.0,
+                instance.encoded_state(),
+                instance.parked()
+            ))
+        };
         self.judge(same, "every copy of an object is equal behind an entry");
     }
 

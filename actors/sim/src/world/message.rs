@@ -51,7 +51,10 @@ pub(crate) enum Message {
 #[derive(Clone, Debug)]
 pub(crate) enum FromClient {
     /// Opens the stream; `resume` if the session was welcomed by this process before.
-    Hello { session: SessionId, resume: bool },
+    Hello {
+        session: SessionId,
+        resume: bool,
+    },
     Ping,
     Call(ClientCall),
     Cancel(ClientCall),

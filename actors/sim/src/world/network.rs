@@ -83,7 +83,9 @@ impl World {
             let late = if self.draws.below(1_000) < self.network.late { self.draws.below(400_000) } else { 0 };
             let at = (self.now + delay + late).max(earliest);
             self.network.last_of_stream.insert(key, at);
-            if matches!(message, Message::FromClient(_, FromClient::Call(_))) && self.draws.below(1_000) < self.network.doubled {
+            if matches!(message, Message::FromClient(_, FromClient::Call(_)))
+                && self.draws.below(1_000) < self.network.doubled
+            {
                 let later = at + self.draws.below(2_000_000);
                 self.events.add(later, Event::Deliver { from, to, message: message.clone() });
             }

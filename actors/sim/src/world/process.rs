@@ -47,7 +47,6 @@ pub(crate) struct RaftSide {
 
 /// A process.
 pub(crate) struct Process {
-    pub(crate) id: ProcessId,
     pub(crate) machine: usize,
     pub(crate) identity: Identity,
     pub(crate) incarnation: u64,
@@ -71,7 +70,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn new(id: ProcessId, machine: usize, identity: Identity, incarnation: u64, clock: Clock) -> Self {
+    pub(crate) fn new(machine: usize, identity: Identity, incarnation: u64, clock: Clock) -> Self {
         let settings = LeaseSettings::default();
         let raft = RaftSide {
             term: 0,
@@ -87,7 +86,6 @@ impl Process {
             copying: BTreeMap::new(),
         };
         Self {
-            id,
             machine,
             identity,
             incarnation,

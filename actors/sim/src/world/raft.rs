@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use greenroom_actors::{Changed, CoordinatorSettings, Coordinator, Identity, NodeId, RenewalAnswer, View, ViewCommand};
+use greenroom_actors::{Changed, Coordinator, CoordinatorSettings, Identity, NodeId, RenewalAnswer, View, ViewCommand};
 
 use super::World;
 use super::events::Event;
@@ -63,7 +63,10 @@ impl World {
             }
         };
         self.say(|| format!("raft      commits {command:?}: {changed:?}"));
-        self.judge(view.check().and_then(|()| view.check_after(&before)), "every view is sound and follows the one before");
+        self.judge(
+            view.check().and_then(|()| view.check_after(&before)),
+            "every view is sound and follows the one before",
+        );
         if let Command::View(ViewCommand::Remove { node, .. }) = command {
             self.check_removal(&before, *node);
         }

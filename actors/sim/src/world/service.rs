@@ -1,7 +1,7 @@
 //! What a process does with what it receives: from copies, from the Raft group, from clients and from other objects.
 
 use greenroom_actors::{
-    Answer, Arrival, CallId, Changed, Fault, JoinRefusal, JobId, LogIndex, NestedCall, ObjectName, Owner, Refusal,
+    Answer, Arrival, CallId, Changed, Fault, JobId, JoinRefusal, LogIndex, NestedCall, ObjectName, Owner, Refusal,
     RenewalAnswer, SessionId, SlotId, Wanted, hash_object, slot_of,
 };
 
@@ -166,7 +166,8 @@ impl World {
     fn handle_nested_answer(&mut self, id: ProcessId, call: CallId, answer: Answer) {
         let again = matches!(
             &answer.result,
-            Err(Fault::Moved | Fault::Refused(Refusal::WrongPlace | Refusal::Unavailable(_) | Refusal::Overloaded { .. }))
+            Err(Fault::Moved
+                | Fault::Refused(Refusal::WrongPlace | Refusal::Unavailable(_) | Refusal::Overloaded { .. }))
         );
         let (seed, now) = (self.draws.number(), self.now);
         let process = &mut self.processes[id.0];
@@ -278,12 +279,8 @@ impl World {
         let (seed, now) = (self.draws.number(), self.now);
         let target = &self.targets[call.object];
         let slot = target.slot;
-        let object = ObjectName {
-            hash: target.hash,
-            job: JobId::DEFAULT,
-            object_type: target.object_type,
-            key: &target.key,
-        };
+        let object =
+            ObjectName { hash: target.hash, job: JobId::DEFAULT, object_type: target.object_type, key: &target.key };
         let process = &mut self.processes[id.0];
         let (time, is_leased) = (process.now(now, seed), process.has_lease(now));
         let Some(copy) = process.host.slot_mut(slot).filter(|_| is_leased) else { return };

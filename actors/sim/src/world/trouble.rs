@@ -22,7 +22,7 @@ impl World {
         let Some(process) = self.draws.pick(&running) else { return };
         let machine = self.processes[process.0].machine;
         let client = usize::try_from(self.draws.below(self.clients.len() as u64)).unwrap_or(0);
-        match self.draws.below(20) {
+        match self.draws.below(22) {
             0..=3 => self.try_crash(process),
             4..=6 => self.pause(process),
             7 | 8 => self.isolate(machine),
@@ -39,6 +39,7 @@ impl World {
                 self.say(|| format!("trouble   c{client} and m{machine} are cut off from each other"));
                 self.cut_client(client, machine);
             }
+            19 => self.end_client_session(client),
             _ => {}
         }
     }

@@ -7,15 +7,16 @@ use greenroom_actors::objects::{
     TryRecvError,
 };
 use greenroom_actors::{
-    Construction, JobId, NotHeld, Object, ObjectType, SlotId, Wanted, WaiterId, hash_object, slot_of,
+    Construction, JobId, NotHeld, Object, ObjectType, SlotId, WaiterId, Wanted, hash_object, slot_of,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::draws::Draws;
 use super::{N_SLOTS, World};
-use crate::call::{Call, CounterCall, MutexCall, ObjectType as Recorded, PromiseCall, QueueCall, RegisterCall, Reply,
-    SemaphoreCall};
+use crate::call::{
+    Call, CounterCall, MutexCall, ObjectType as Recorded, PromiseCall, QueueCall, RegisterCall, Reply, SemaphoreCall,
+};
 use crate::history::ObjectIndex;
 use crate::objects::{Pool, Relay};
 
@@ -84,8 +85,6 @@ pub(crate) struct Plan {
 #[derive(Clone, Debug)]
 pub(crate) enum Told {
     Value(Reply, Option<Held>),
-    /// The object refused it, and nothing was changed.
-    Nothing,
     /// It does not decode.
     Nonsense,
 }
@@ -110,7 +109,12 @@ impl World {
             self.add_counter(number);
             self.add::<AtomicI64>(Kind::Atomic, number, Some(encode(&(0_i64,))), Recorded::Counter { initial: 0 });
             let zero = encode(&0_i64);
-            self.add::<CellObject>(Kind::Cell, number, Some(encode(&(1_u64, &zero))), Recorded::Register { initial: 0 });
+            self.add::<CellObject>(
+                Kind::Cell,
+                number,
+                Some(encode(&(1_u64, &zero))),
+                Recorded::Register { initial: 0 },
+            );
             self.add::<MutexObject>(Kind::Mutex, number, Some(encode(&(1_u64, &zero))), Recorded::Mutex);
             let permits = self.draws.between(1, 4);
             let recorded = Recorded::Semaphore { permits };
@@ -175,7 +179,13 @@ impl World {
 
 type Chosen = (&'static str, Bytes, Call, bool);
 
-fn choose(kind: Kind, unique: i64, reads: bool, relays_to: greenroom_actors::objects::CounterHandle, draws: &mut Draws) -> Chosen {
+fn choose(
+    kind: Kind,
+    unique: i64,
+    reads: bool,
+    relays_to: greenroom_actors::objects::CounterHandle,
+    draws: &mut Draws,
+) -> Chosen {
     let value = encode(&unique);
     let turn = draws.below(if reads { 4 } else { 3 });
     match (kind, turn) {
