@@ -320,6 +320,7 @@ impl World {
             let seen = Err(format!("c{number}: {} ({})", open.call, open.plan.recorded));
             self.judge(seen, "no call is forgotten once everything has been mended");
         }
+        self.let_go(number, &open);
     }
 
     pub(crate) fn receive_as_client(&mut self, number: usize, from: Endpoint, message: Message) {
@@ -434,6 +435,15 @@ impl World {
             let slot = self.targets[open.plan.target].slot;
             self.clients[number].workers[worker].lanes.remove(&slot);
             self.history.unknown(open.operation, self.now);
+            self.let_go(number, &open);
+        }
+    }
+
+    /// A client that may hold something and cannot know ends its session, so that others get it.
+    fn let_go(&mut self, number: usize, open: &Open) {
+        let is_grant = matches!(open.plan.recorded, crate::Call::Mutex(_) | crate::Call::Semaphore(_));
+        if is_grant && !open.is_cancelled {
+            self.end_client_session(number);
         }
     }
 
