@@ -105,6 +105,11 @@ impl Instance {
             && self.extras.as_ref().is_none_or(|extras| extras.nested.is_idle())
     }
 
+    /// The place in the log of the last entry that the object has seen.
+    pub fn applied(&self) -> LogIndex {
+        self.applied
+    }
+
     /// The object's type.
     pub fn object_type(&self) -> &'static ObjectType {
         self.object_type

@@ -108,6 +108,17 @@ pub struct SessionImage {
 }
 
 impl SessionImage {
+    /// Whether the session has ended.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// The last call of each lane, and whether it has been answered, in the order of the lanes.
+    pub fn calls(&self) -> impl Iterator<Item = (Lane, (Sequence, bool))> {
+        let is_done = |state: &CallState| matches!(state, CallState::Done(_) | CallState::Acknowledged);
+        self.lanes.iter().map(move |(lane, entry)| (*lane, (entry.sequence, is_done(&entry.state))))
+    }
+
     /// About how many bytes it takes.
     pub(crate) fn size(&self) -> usize {
         let body = |entry: &LaneEntry| match &entry.state {
@@ -147,6 +158,9 @@ impl ReplyTable {
             };
         }
         if call.sequence < entry.sequence {
+            if planted!(RunOldDuplicate) {
+                return Admission::New;
+            }
             return Admission::Stale;
         }
         match &entry.state {
@@ -255,14 +269,16 @@ impl ReplyTable {
         self.sessions.iter().filter(|(_, replies)| !replies.has_ended).map(|(&session, _)| session)
     }
 
-    /// The calls that have been accepted and not been answered, in no order.
+    /// The calls that have been accepted and not been answered, in order.
     pub fn running(&self) -> Vec<CallId> {
         let of_session = |(&session, replies): (&SessionId, &SessionReplies)| {
             let running = replies.lanes.iter().filter(|(_, entry)| entry.state == CallState::Running);
             let call = |(&lane, entry): (&Lane, &LaneEntry)| CallId { session, lane, sequence: entry.sequence };
             running.map(call).collect::<Vec<_>>()
         };
-        self.sessions.iter().flat_map(of_session).collect()
+        let mut running: Vec<CallId> = self.sessions.iter().flat_map(of_session).collect();
+        running.sort_unstable();
+        running
     }
 
     /// The table as values, in the order of the sessions and lanes.

@@ -14,6 +14,12 @@ impl Slot {
     pub(super) fn order(&mut self, object: ObjectNumber, kind: EntryKind, now: Now, out: &mut Vec<Effect>) {
         self.objects.note_queued(object);
         self.append(Item::Object(Target::Number(object), kind), now, out);
+        if planted!(ReplyBeforeCommit)
+            && self.objects.get(object).is_some_and(|entry| !entry.instance().borrow().parked().is_empty())
+        {
+            self.committed = self.log.last().index;
+            self.hand_out(out);
+        }
     }
 
     /// Appends to the log. Time never goes back in a slot.
