@@ -99,23 +99,35 @@ impl Host {
     fn place(&mut self, id: SlotId, placement: &Placement, now: Now, out: &mut Vec<Effect>) {
         let (me, limits) = (self.me, self.limits);
         let Some(copy) = self.slots.get_mut(usize::from(id.0)) else { return };
+        if copy.as_ref().is_some_and(|slot| placement.epoch < slot.epoch()) {
+            // Another copy has told more than this view says; a later one will say it too.
+            return;
+        }
+        let leads = placement.primary == Some(me);
+        let joins = placement.joining == Some(me);
         let counts = placement.in_sync.contains(&me);
+        let stays = |slot: &Slot| {
+            // A copy that counted and is to be made anew was not told in between that it was dropped.
+            (leads || counts || (joins && !slot.has_counted)) && slot.generation == placement.generation
+        };
+        if let Some(slot) = copy.take_if(|slot| !stays(slot)) {
+            slot.dismissed(out);
+        }
         match copy {
-            None if placement.primary == Some(me) && placement.in_sync == [me] => {
+            None if leads && placement.in_sync == [me] => {
                 // Nobody else has it, and this node never had: the slot begins.
                 let mut slot = Slot::new(id, placement.epoch, limits, now);
                 slot.lead(placement, me, out);
                 *copy = Some(slot);
             }
-            None if placement.joining == Some(me) => *copy = Some(Slot::joining(id, placement.epoch, limits)),
+            None if joins => *copy = Some(Slot::joining(id, placement.epoch, limits)),
             None => {}
-            Some(slot) if placement.primary == Some(me) => slot.lead(placement, me, out),
-            Some(slot) if counts || placement.joining == Some(me) => slot.follow_in(placement.epoch, out),
-            Some(slot) => {
-                slot.dismiss_callers(out);
-                *copy = None;
-                out.push(Effect::Dropped);
-            }
+            Some(slot) if leads => slot.lead(placement, me, out),
+            Some(slot) => slot.follow_in(placement.epoch, out),
+        }
+        if let Some(slot) = copy {
+            slot.has_counted |= counts;
+            slot.generation = placement.generation;
         }
     }
 

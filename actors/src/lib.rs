@@ -5,6 +5,17 @@
 // The code that `#[object]` writes names `::greenroom`; inside this crate that is this crate.
 extern crate self as greenroom;
 
+/// Whether a bug is planted here; see `mutation.rs`. Without the feature, nothing is left of it.
+macro_rules! planted {
+    ($mutation:ident) => {{
+        #[cfg(feature = "mutations")]
+        let is_planted = crate::mutation::Mutation::$mutation.is_planted();
+        #[cfg(not(feature = "mutations"))]
+        let is_planted = false;
+        is_planted
+    }};
+}
+
 mod arrival;
 mod caller;
 pub mod combine;
@@ -24,6 +35,8 @@ mod ids;
 mod instance;
 mod instance_image;
 mod lease;
+#[cfg(feature = "mutations")]
+mod mutation;
 mod nested;
 mod object;
 pub mod objects;
@@ -59,6 +72,8 @@ pub use ids::*;
 pub use instance::{Instance, NESTED_TIMEOUT_MS};
 pub use instance_image::InstanceImage;
 pub use lease::{Lease, LeaseSettings, RenewalId};
+#[cfg(feature = "mutations")]
+pub use mutation::Mutation;
 pub use object::{
     Access, ArgumentsError, Constructor, Continuation, CreateError, CreateFn, DecodeFn, DuplicateType, Handle, Holder,
     Hooks, Method, Object, ObjectHandle, ObjectType, Ran, Registration, Registry, Run, ShapeCell, State,

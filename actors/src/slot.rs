@@ -94,6 +94,10 @@ pub struct Slot {
     epoch: Epoch,
     limits: Limits,
     role: Role,
+    /// Whether a view has said that this copy counts.
+    pub(crate) has_counted: bool,
+    /// How often the slot's data was lost before this copy's.
+    pub(crate) generation: u32,
     /// Everything up to here is held by every copy that counts.
     committed: LogIndex,
     now_ms: u64,
@@ -104,6 +108,8 @@ pub struct Slot {
     timers: BTreeSet<(u64, ObjectNumber, WaiterId, CallId)>,
     /// Objects that an owner's end concerns.
     owners: BTreeMap<Owner, BTreeSet<ObjectNumber>>,
+    /// Of each object, how many images have been asked for and are not there: only the one that was asked for last is used.
+    images_due: BTreeMap<ObjectNumber, u32>,
     /// Nested calls that are out: whoever becomes the primary makes them again, with the same ids.
     nested: BTreeMap<(ObjectNumber, Lane), NestedCall>,
 }
@@ -131,6 +137,8 @@ impl Slot {
             epoch,
             limits,
             role,
+            has_counted: false,
+            generation: 0,
             committed: base.index,
             now_ms: 0,
             log: Log::new(base),
@@ -138,6 +146,7 @@ impl Slot {
             replies: ReplyTable::default(),
             timers: BTreeSet::new(),
             owners: BTreeMap::new(),
+            images_due: BTreeMap::new(),
             nested: BTreeMap::new(),
         }
     }
@@ -213,7 +222,8 @@ impl Slot {
     ///
     /// A call that has not arrived yet will not be run when it does.
     pub fn handle_cancel(&mut self, call: CallId, name: ObjectName<'_>, now: Now, out: &mut Vec<Effect>) {
-        if self.check_serving().is_err() {
+        if self.check_serving().is_err() || !self.replies.may_be_of(call, name.hash) {
+            // The object of a cancel that names another one would take back what that one granted.
             return;
         }
         match self.replies.give_up(call) {

@@ -6,7 +6,7 @@ mod cluster;
 
 use cluster::{Cluster, made_with};
 use greenroom_actors::objects::{BarrierObject, CounterObject};
-use greenroom_actors::{CallId, Fault, Lane, Refusal, Sequence, SessionId, Wanted};
+use greenroom_actors::{CallId, Fault, Lane, Refusal, Sequence, SessionId, ViewCommand, Wanted};
 
 type Waited = Result<greenroom_actors::objects::BarrierWaitResult, greenroom_actors::objects::Aborted>;
 
@@ -117,7 +117,7 @@ fn a_copy_that_is_made_while_calls_go_on_comes_to_the_same() {
         let node = targets.of_slot(slot).iter().find(|node| !placement.in_sync.contains(node))?;
         Some((slot, placement.epoch, *node))
     });
-    let starts = greenroom_actors::ViewCommand::StartCopies(starts.collect());
+    let starts = ViewCommand::StartCopies(starts.collect());
     cluster.change(&starts);
     for n in 0..100 {
         cluster.send::<CounterObject>(1, &format!("c{n}"), "add", &(1_000_i64,));
@@ -146,7 +146,8 @@ fn a_primary_that_was_cut_off_answers_nothing_more() {
     // It never hears that it was replaced.
     let stale = cluster.hosts.remove(&cut).unwrap();
     let alive = cluster.hosts.keys().copied().collect();
-    cluster.change(&greenroom_actors::ViewCommand::Remove { node: cut, alive });
+    let command = ViewCommand::Remove { node: cut, alive };
+    cluster.change(&command);
     cluster.hosts.insert(cut, stale);
     cluster.cut.clear();
     cluster.now_ms += 1_000;
@@ -156,4 +157,22 @@ fn a_primary_that_was_cut_off_answers_nothing_more() {
     let get = cluster.send::<CounterObject>(1, "hits", "get", &());
     cluster.deliver_all();
     assert_eq!(cluster.value::<i64>(get), 0);
+}
+
+#[test]
+fn a_copy_that_has_met_a_later_epoch_takes_no_view_of_an_earlier_one() {
+    let mut cluster = Cluster::new(2, 2);
+    let (old, slot) = (cluster.primary_of::<CounterObject>("hits"), cluster.slot_of::<CounterObject>("hits"));
+    let placement = cluster.view.placement(slot).unwrap().clone();
+    let new = *placement.in_sync.iter().find(|&&node| node != old).unwrap();
+    // The old primary is a view behind when it hears from the new one.
+    cluster.view.apply(&ViewCommand::Leave(new));
+    let stale = cluster.view.clone();
+    cluster.view.apply(&ViewCommand::HandOver(vec![(slot, placement.epoch, new)]));
+    let handed_over = cluster.view.clone();
+    cluster.install_on(new, &handed_over);
+    cluster.send::<CounterObject>(1, "hits", "add", &(1_i64,));
+    cluster.deliver_all();
+    cluster.install_on(old, &stale);
+    assert!(!cluster.hosts[&old].slot(slot).unwrap().is_serving(), "two nodes would serve the slot");
 }

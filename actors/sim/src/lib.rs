@@ -21,13 +21,18 @@
 //! assert!(matches!(check(&history, &Limits::default()), Verdict::NotLinearizable { .. }));
 //! ```
 
+// The code that `#[object]` writes names `::greenroom`.
+extern crate greenroom_actors as greenroom;
+
 mod call;
 mod check;
 pub mod conservation;
 mod file;
 mod history;
+mod objects;
 mod recorder;
 pub mod spec;
+pub mod world;
 
 pub use call::*;
 pub use check::{Explanation, Limits, Report, Verdict, check, check_object, report};

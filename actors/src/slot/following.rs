@@ -53,7 +53,7 @@ impl Slot {
     ) -> Result<(), ShippedError> {
         let PeerMessage { epoch, body, .. } = message;
         match body {
-            PeerBody::Append { .. } | PeerBody::Image { .. } if epoch < self.epoch => {
+            PeerBody::Append { .. } | PeerBody::Image { .. } if epoch < self.epoch && !planted!(AcceptOldEpoch) => {
                 self.answer(from, PeerBody::Refused, out);
             }
             // Only one copy orders in an epoch, and it is not told by itself.
@@ -69,6 +69,9 @@ impl Slot {
                 for logged in entries {
                     end = logged.place();
                     if end.index <= self.log.base().index || self.log.place_of(end.index) == Some(end) {
+                        continue;
+                    }
+                    if planted!(KeepTail) && self.log.place_of(end.index).is_some() {
                         continue;
                     }
                     self.log.truncate_from(end.index);

@@ -4,7 +4,7 @@
 //! to it then, and says which entry was its last: the copy applies those behind it. The tables are taken last, so that they
 //! know at least what every object has seen.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ pub(super) struct Sending {
     image: u64,
     next_object: ObjectNumber,
     /// Objects whose images have been asked for and are not there yet.
-    n_awaited: usize,
+    awaited: BTreeSet<ObjectNumber>,
     gathered: Vec<ObjectImage>,
     gathered_bytes: usize,
     /// Pieces that are there to be sent, or have not been acknowledged, by number.
@@ -142,7 +142,7 @@ impl Slot {
             // No other primary of the slot has this epoch, so none counts alike.
             image: epoch.0 << 16 | u64::from(leading.n_images),
             next_object: 0,
-            n_awaited: 0,
+            awaited: BTreeSet::new(),
             gathered: Vec::new(),
             gathered_bytes: 0,
             pieces: VecDeque::new(),
@@ -160,10 +160,18 @@ impl Slot {
 
     /// The image of an object is there; `None` if there is no such object any more.
     pub fn handle_image(&mut self, object: ObjectNumber, image: Option<InstanceImage>, out: &mut Vec<Effect>) {
+        let n_due = self.images_due.get(&object).copied().unwrap_or(0);
+        self.images_due.remove(&object);
+        if n_due > 1 {
+            self.images_due.insert(object, n_due - 1);
+        }
         let name = self.image_name(object);
         let Role::Primary(leading) = &mut self.role else { return };
         let Some(sending) = &mut leading.sending else { return };
-        sending.n_awaited = sending.n_awaited.saturating_sub(1);
+        if n_due != 1 || !sending.awaited.remove(&object) {
+            // It was asked for by an image that was given up.
+            return;
+        }
         if let (Some(name), Some(instance)) = (name, image) {
             sending.gathered_bytes += instance.size() + name.key.len();
             sending.gathered.push(ObjectImage { name, instance });
@@ -186,7 +194,7 @@ impl Slot {
                 let body = PeerBody::Image { image: sending.image, number, piece };
                 out.push(Effect::Send { to: sending.to, message: PeerMessage { slot, epoch, body } });
             }
-            if sending.pieces.len() >= WINDOW || sending.n_awaited > 0 || sending.ended {
+            if sending.pieces.len() >= WINDOW || !sending.awaited.is_empty() || sending.ended {
                 return;
             }
             let next: Vec<ObjectNumber> =
@@ -196,7 +204,10 @@ impl Slot {
                 continue;
             };
             sending.next_object = last + 1;
-            sending.n_awaited = next.len();
+            sending.awaited = next.iter().copied().collect();
+            for &object in &next {
+                *self.images_due.entry(object).or_default() += 1;
+            }
             out.extend(next.into_iter().map(|object| Effect::Image { object }));
         }
     }
@@ -334,7 +345,7 @@ impl Slot {
             Piece::Begin(from) => {
                 let following = Following { installing: self.take_installing(), in_image: LogIndex(0) };
                 let fresh = Self::with_role(self.id, self.epoch, self.limits, from, Role::Backup(following));
-                *self = fresh;
+                *self = Self { has_counted: self.has_counted, generation: self.generation, ..fresh };
             }
             Piece::Objects(objects) => {
                 for ObjectImage { name, instance } in objects {
@@ -345,6 +356,7 @@ impl Slot {
                     self.objects.note_applied(object, 0, LogIndex(0));
                 }
             }
+            Piece::Replies(_) if planted!(ForgetReplies) => {}
             Piece::Replies(sessions) => self.replies.install(sessions),
             Piece::End { index, now_ms, owners, nested } => {
                 for (owner, names) in owners {

@@ -48,6 +48,8 @@ pub(super) struct Follower {
     pub(super) node: NodeId,
     /// Whether an entry is committed only when this copy holds it.
     pub(super) counts: bool,
+    /// The epoch in which it became a copy: what it said in an earlier one is of a copy that is gone.
+    since: Epoch,
     /// Where what was shipped last ends.
     sent: LogPlace,
     /// How far its log is known to be equal.
@@ -61,8 +63,8 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    fn new(node: NodeId, counts: bool, from: LogPlace) -> Self {
-        Self { node, counts, sent: from, acked: LogIndex(0), told: None, waiting_since_ms: None, resent_ms: 0 }
+    fn new(node: NodeId, counts: bool, since: Epoch, from: LogPlace) -> Self {
+        Self { node, counts, since, sent: from, acked: LogIndex(0), told: None, waiting_since_ms: None, resent_ms: 0 }
     }
 }
 
@@ -81,6 +83,16 @@ impl Slot {
     /// Whether this copy orders calls.
     pub fn is_primary(&self) -> bool {
         matches!(self.role, Role::Primary(_))
+    }
+
+    /// Whether this copy takes calls: it answers reads for as long as its node has a lease.
+    pub fn is_serving(&self) -> bool {
+        self.check_serving().is_ok()
+    }
+
+    /// Everything up to here is held by every copy that counts, as far as this copy knows.
+    pub fn committed(&self) -> LogIndex {
+        self.committed
     }
 
     /// Whether the copy takes calls now; if not, nothing was applied and the caller may try again.
@@ -117,7 +129,7 @@ impl Slot {
             for node in others {
                 match leading.follower(node) {
                     Some(follower) => follower.counts = true,
-                    None => leading.followers.push(Follower::new(node, true, self.log.base())),
+                    None => leading.followers.push(Follower::new(node, true, placement.epoch, self.log.base())),
                 }
             }
             if leading.sending.as_ref().is_some_and(|sending| placement.joining != Some(sending.to)) {
@@ -126,14 +138,15 @@ impl Slot {
             if epoch_before != placement.epoch {
                 leading.proposed_ms = None;
                 if matches!(leading.serving, Serving::Sealed(_)) {
-                    // The hand-over was asked for in an epoch that is over, so it will not be.
-                    leading.serving = Serving::Yes;
+                    // The hand-over was asked for in an epoch that is over, so it will not be. What came meanwhile was refused:
+                    // ends of sessions and replies of nested calls come again, as if the slot had been taken over.
+                    leading.serving = Serving::TakingOver;
                 }
             }
         } else {
             let from = self.log.place_at_most(self.committed);
             let mut leading = Leading { serving: Serving::TakingOver, ..Leading::alone(placement.epoch) };
-            leading.followers = others.map(|node| Follower::new(node, true, from)).collect();
+            leading.followers = others.map(|node| Follower::new(node, true, placement.epoch, from)).collect();
             self.role = Role::Primary(leading);
             self.take_over_log();
         }
@@ -163,6 +176,7 @@ impl Slot {
         let last = self.log.last().index;
         let counting = leading.followers.iter().filter(|follower| follower.counts);
         let held = counting.map(|follower| follower.acked).min().map_or(last, |acked| acked.min(last));
+        let held = if planted!(SkipAck) { last } else { held };
         if held > self.committed {
             self.committed = held;
             self.hand_out(out);
@@ -179,7 +193,13 @@ impl Slot {
         }
         self.timers.clear();
         for (object, entry) in self.objects.iter() {
-            for (&waiter, parked) in entry.instance().borrow().parked() {
+            if planted!(DropWaiter) {
+                let mut instance = entry.instance().borrow_mut();
+                if let Some(first) = instance.parked.keys().next().copied() {
+                    instance.parked.remove(&first);
+                }
+            }
+            for (&waiter, parked) in entry.instance().borrow().parked().iter() {
                 self.timers.extend(parked.deadline_ms.map(|at| (at, object, waiter, parked.call)));
             }
         }
@@ -251,7 +271,7 @@ impl Slot {
         if epoch < leading.since {
             return;
         }
-        let Some(follower) = leading.follower(from) else { return };
+        let Some(follower) = leading.follower(from).filter(|follower| epoch >= follower.since) else { return };
         if index > follower.acked {
             follower.acked = index.min(last);
             follower.waiting_since_ms = None;
@@ -269,7 +289,7 @@ impl Slot {
             return;
         }
         let place = self.log.place_at_most(index);
-        if let Some(follower) = leading.follower(from) {
+        if let Some(follower) = leading.follower(from).filter(|follower| epoch >= follower.since) {
             follower.sent = place;
         }
         self.ship(out, None);
@@ -339,6 +359,12 @@ impl Slot {
         out.push(Effect::Propose(command));
     }
 
+    /// The copy is here no more.
+    pub(crate) fn dismissed(mut self, out: &mut Vec<Effect>) {
+        self.dismiss_callers(out);
+        out.push(Effect::Dropped);
+    }
+
     /// The copy orders no more: whoever waits for an answer asks the one that does.
     pub(crate) fn dismiss_callers(&mut self, out: &mut Vec<Effect>) {
         if self.is_primary() {
@@ -361,7 +387,7 @@ impl Slot {
     pub(super) fn follow(&mut self, node: NodeId, from: LogPlace) {
         if let Role::Primary(leading) = &mut self.role {
             leading.followers.retain(|follower| follower.node != node);
-            leading.followers.push(Follower::new(node, false, from));
+            leading.followers.push(Follower::new(node, false, self.epoch, from));
         }
     }
 }

@@ -77,6 +77,13 @@ impl Cluster {
         self.install_everywhere();
     }
 
+    /// Has one node know a view, and no other.
+    pub(crate) fn install_on(&mut self, node: NodeId, view: &View) {
+        let (now, mut effects) = (self.now(), Vec::new());
+        self.hosts.get_mut(&node).expect("there").install(Arc::new(view.clone()), now, &mut effects);
+        self.perform(node, effects);
+    }
+
     fn install_everywhere(&mut self) {
         let view = Arc::new(self.view.clone());
         for node in self.hosts.keys().copied().collect::<Vec<_>>() {

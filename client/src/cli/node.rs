@@ -66,7 +66,7 @@ fn install_log() -> Result<(), Failure> {
         Some((name, text)) => {
             EnvFilter::try_new(&text).map_err(|error| Failure::Usage(format!("{name} is `{text}`: {error}")))?
         }
-        None => EnvFilter::new("info"),
+        None => EnvFilter::new("info,openraft=off"),
     };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
