@@ -58,9 +58,9 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 2)]
     shards: u16,
 
-    /// Where a failed run leaves its history and the nodes' logs.
+    /// Where the nodes' logs are written, and the history of a failed run; a good run removes both.
     #[arg(long)]
-    keep: Option<PathBuf>,
+    folder: Option<PathBuf>,
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
@@ -82,19 +82,20 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
 async fn chaos(options: &Options, seed: u64, network: Option<Network>) -> anyhow::Result<Report> {
     let mut random = SmallRng::seed_from_u64(seed);
     let name = format!("greenroom-chaos-{seed}-{}", std::process::id());
-    let folder = options.keep.clone().unwrap_or_else(std::env::temp_dir).join(name);
+    let folder = options.folder.clone().unwrap_or_else(std::env::temp_dir).join(name);
     let shape = Shape { copies: 2, slots: Some(options.slots), shards: options.shards, settings: Vec::new() };
     let mut bag = Bag::new(&options.faults, network.is_some());
     let mut cluster = Cluster::start(shape, usize::from(options.nodes), folder.clone(), network).await?;
     println!("{} nodes run, with {} slots; logs in {}", options.nodes, options.slots, folder.display());
 
     let book = Arc::new(Book::new());
+    let door = cluster.door(TIMEOUT, PATIENCE);
     let mut sessions: Vec<Client> = Vec::new();
     for _ in 0..SESSIONS {
-        sessions.push(cluster.client(TIMEOUT, PATIENCE).await?);
+        sessions.push(door.client().await?);
     }
-    let load = Load::start(&book, sessions, random.random()).await?;
-    let prober = cluster.client(TIMEOUT, PATIENCE).await?;
+    let load = Load::start(&book, sessions, &door, random.random()).await?;
+    let prober = door.client().await?;
     let table = cluster.table().await.context("no node answers")?;
     let probes = Probes::start(&prober, &table, PROBE_PAUSE);
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -122,7 +123,7 @@ async fn chaos(options: &Options, seed: u64, network: Option<Network>) -> anyhow
     tokio::time::timeout(TIMEOUT, probes.stop()).await.ok();
     drop(prober);
     let report = verdict::judge(&book, last, &outages, trouble, &folder)?;
-    if report.is_met() && options.keep.is_none() {
+    if report.is_met() {
         cluster.forget();
     } else {
         println!("logs and history are in {}", cluster.folder().display());

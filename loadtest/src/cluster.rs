@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -77,6 +78,8 @@ pub(crate) struct Cluster {
     network: Option<Network>,
     folder: PathBuf,
     started: u8,
+    /// Of the nodes that there are.
+    addresses: Arc<Mutex<Vec<String>>>,
 }
 
 impl Cluster {
@@ -88,7 +91,7 @@ impl Cluster {
         network: Option<Network>,
     ) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let mut cluster = Self { shape, nodes: Vec::new(), network, folder, started: 0 };
+        let mut cluster = Self { shape, nodes: Vec::new(), network, folder, started: 0, addresses: Arc::default() };
         for number in 0..n_nodes {
             // Some keep who they are, some do not.
             cluster.add(number % 2 == 0).await?;
@@ -134,6 +137,7 @@ impl Cluster {
             match answers(&mut node).await {
                 Ok(()) => {
                     self.nodes.push(node);
+                    self.note_nodes();
                     return Ok(());
                 }
                 Err(error) if last == 0 => {
@@ -188,6 +192,7 @@ impl Cluster {
     /// The node's process is gone, without a word.
     pub(crate) fn kill(&mut self, node: usize) -> anyhow::Result<NodeProcess> {
         let mut gone = self.nodes.remove(node);
+        self.note_nodes();
         self.mark(&gone.name, "kill -9");
         gone.child.kill()?;
         gone.child.wait()?;
@@ -219,6 +224,7 @@ impl Cluster {
     /// The node is told to leave, and has ended when this returns.
     pub(crate) async fn leave(&mut self, node: usize) -> anyhow::Result<()> {
         let mut leaver = self.nodes.remove(node);
+        self.note_nodes();
         self.mark(&leaver.name, "SIGTERM");
         signal(leaver.child.id(), "TERM")?;
         let deadline = Instant::now() + LEAVE_WITHIN;
@@ -346,14 +352,35 @@ impl Cluster {
         Ok(())
     }
 
-    /// A client of the cluster, with a session of its own.
-    pub(crate) async fn client(&self, timeout: Duration, patience: Duration) -> anyhow::Result<Client> {
-        let nodes = self.nodes.iter().map(|node| node.address.clone()).collect();
+    /// Where clients come in.
+    pub(crate) fn door(&self, timeout: Duration, patience: Duration) -> Door {
+        Door { addresses: Arc::clone(&self.addresses), timeout, patience }
+    }
+
+    /// The nodes are other ones now.
+    fn note_nodes(&self) {
+        let addresses = self.nodes.iter().map(|node| node.address.clone()).collect();
+        *self.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
+    }
+}
+
+/// Makes clients of a cluster, whichever its nodes are at the time.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    addresses: Arc<Mutex<Vec<String>>>,
+    timeout: Duration,
+    patience: Duration,
+}
+
+impl Door {
+    /// A client with a session of its own.
+    pub(crate) async fn client(&self) -> anyhow::Result<Client> {
+        let nodes = self.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let settings = Settings {
             cluster: greenroom::Cluster::Nodes(nodes),
             job: Some(JobId::DEFAULT),
-            timeout,
-            patience,
+            timeout: self.timeout,
+            patience: self.patience,
             ..Settings::default()
         };
         Ok(Client::with_settings(settings).await?)

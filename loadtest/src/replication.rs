@@ -92,8 +92,8 @@ async fn costs(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let (one, two) = (start(options, 1, 2).await?, start(options, 2, 2).await?);
     let mut figures = Vec::new();
     for callers in [1, MANY] {
-        let one = counters(&one.client(TIMEOUT, TIMEOUT).await?, callers);
-        let two = counters(&two.client(TIMEOUT, TIMEOUT).await?, callers);
+        let one = counters(&one.door(TIMEOUT, TIMEOUT).client().await?, callers);
+        let two = counters(&two.door(TIMEOUT, TIMEOUT).client().await?, callers);
         let time = Duration::from_millis(options.round_ms);
         let (mut with_one, mut with_two) = (Vec::new(), Vec::new());
         for round in 0..=options.rounds {
@@ -123,14 +123,7 @@ fn counters(client: &Client, count: usize) -> Vec<Counter> {
     (0..count).map(|number| client.object(Counter::named(format!("caller {number}")))).collect()
 }
 
-fn ratio(
-    name: String,
-    two: &[Round],
-    one: &[Round],
-    of: fn(&Round) -> f64,
-    unit: &'static str,
-    goal: Goal,
-) -> Figure {
+fn ratio(name: String, two: &[Round], one: &[Round], of: fn(&Round) -> f64, unit: &'static str, goal: Goal) -> Figure {
     let (two, one): (Vec<f64>, Vec<f64>) = (two.iter().map(of).collect(), one.iter().map(of).collect());
     let ratios: Vec<f64> = two.iter().zip(&one).map(|(two, one)| two / one).collect();
     Figure::ratio(name, median(&two), median(&one), median(&ratios), unit, goal)
@@ -140,7 +133,7 @@ fn ratio(
 async fn failovers(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let mut random = SmallRng::seed_from_u64(1);
     let mut cluster = start(options, 2, 3).await?;
-    let client = cluster.client(TIMEOUT, TIMEOUT).await?;
+    let client = cluster.door(TIMEOUT, TIMEOUT).client().await?;
     let table = cluster.table().await.context("no node answers")?;
     let stop = Arc::new(AtomicBool::new(false));
     let mut callers = JoinSet::new();
@@ -177,7 +170,12 @@ async fn failovers(options: &Options) -> anyhow::Result<Vec<Figure>> {
     cluster.forget();
     let at = |histogram: &Histogram<u64>, quantile| histogram.value_at_quantile(quantile) as f64;
     Ok(vec![
-        Figure::alone(format!("every call answered again, p50 of {}", outage.len()), at(&outage, 0.5), "ms", Goal::None),
+        Figure::alone(
+            format!("every call answered again, p50 of {}", outage.len()),
+            at(&outage, 0.5),
+            "ms",
+            Goal::None,
+        ),
         Figure::alone("every call answered again, p95", at(&outage, 0.95), "ms", Goal::AtMost(2_000.0)),
         Figure::alone("every call answered again, max", at(&outage, 1.0), "ms", Goal::None),
         Figure::alone("every slot has two copies again, p50", at(&whole, 0.5), "ms", Goal::None),
@@ -191,7 +189,7 @@ type Watched = Vec<(Instant, Duration)>;
 /// A node joins a cluster with many objects; others are called meanwhile.
 async fn moving(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let mut cluster = start(options, 2, 2).await?;
-    let client = cluster.client(TIMEOUT, TIMEOUT).await?;
+    let client = cluster.door(TIMEOUT, TIMEOUT).client().await?;
     fill(&client, options.objects).await?;
     let before = cluster.settled().await?;
     let stop = Arc::new(AtomicBool::new(false));

@@ -16,6 +16,7 @@ use rand::{Rng as _, SeedableRng as _};
 use tokio::task::JoinHandle;
 
 use super::scribe::{Book, Scribe, ok, think};
+use crate::cluster::Door;
 
 const COUNTERS: usize = 24;
 const CELLS: usize = 12;
@@ -23,6 +24,10 @@ const MUTEXES: usize = 8;
 const CHANNELS: usize = 8;
 const BARRIERS: usize = 4;
 const PROMISE_GROUPS: usize = 3;
+/// Sessions that end with a lock, again and again.
+const MORTALS: usize = 2;
+/// How long each of them lives, on average.
+const LIFE: Duration = Duration::from_secs(2);
 /// Values that a channel holds; every other one is without a bound.
 const CAPACITY: u64 = 4;
 const PARTIES: usize = 3;
@@ -64,7 +69,7 @@ pub(crate) struct Last {
 
 impl Load {
     /// Starts all tasks.
-    pub(crate) async fn start(book: &Arc<Book>, sessions: Vec<Client>, seed: u64) -> anyhow::Result<Self> {
+    pub(crate) async fn start(book: &Arc<Book>, sessions: Vec<Client>, door: &Door, seed: u64) -> anyhow::Result<Self> {
         let first = sessions.first().context("no session")?.clone();
         let mut load = Self {
             book: Arc::clone(book),
@@ -102,6 +107,10 @@ impl Load {
                 let task = wait_at(Scribe::new(book), index, barrier, fork(&mut random));
                 load.parties.push((number, tokio::spawn(task)));
             }
+        }
+        for number in 0..MORTALS {
+            let task = die_with_locks(Scribe::new(book), door.clone(), load.mutexes.clone(), fork(&mut random));
+            load.spawn(format!("mortal {number}"), task);
         }
         for group in 0..PROMISE_GROUPS {
             let sessions = (0..3).map(|member| load.session(group + member)).collect();
@@ -368,6 +377,24 @@ async fn lock(scribe: Scribe, mutexes: Objects<Mutex<u64>>, mut random: SmallRng
             tokio::time::sleep(Duration::from_millis(random.random_range(0..4))).await;
             let _ = unlock(&scribe, *index, guard).await;
         }
+    }
+}
+
+/// Sessions one after the other, each of which ends while it holds a lock: somebody else must get that.
+async fn die_with_locks(mut scribe: Scribe, door: Door, mutexes: Objects<Mutex<u64>>, mut random: SmallRng) {
+    while !scribe.book.is_stopped() {
+        think(&mut random, LIFE).await;
+        let Ok(client) = door.client().await else { continue };
+        let (index, mutex) = pick(&mutexes, &mut random);
+        let mutex = client.object(mutex.clone());
+        let fence = |r: &Result<greenroom::sync::MutexGuard<u64>, Error>| ok(r, |guard| Reply::Fence(guard.fence().0));
+        let call = Call::Mutex(MutexCall::Lock);
+        let guard = scribe.call(*index, call, mutex.lock_timeout_async(WAIT * 4), fence).await;
+        scribe.end_owner(*index);
+        client.close().await;
+        // A guard that is dropped would give the lock back.
+        std::mem::forget(guard);
+        scribe = Scribe::new(&scribe.book);
     }
 }
 

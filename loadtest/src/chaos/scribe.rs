@@ -93,6 +93,11 @@ impl Scribe {
         Self { book: std::sync::Arc::clone(book), client }
     }
 
+    /// The session of this client is about to end: what it holds of the object is given to others from now on.
+    pub(crate) fn end_owner(&self, of: ObjectIndex) {
+        self.book.recorder.invoke(self.client, of, Call::OwnerEnded(self.client), self.book.now());
+    }
+
     /// Makes a call and writes it down; `reply` is what it was told, if it was told something that an object says.
     pub(crate) async fn call<T, E: MethodError>(
         &self,
