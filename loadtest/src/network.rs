@@ -71,6 +71,8 @@ impl Network {
             std::thread::sleep(Duration::from_millis(2));
         }
         let (link, process) = (link(number), process.to_string());
+        // The namespace of a process that was killed under that number lives on for a moment.
+        let _ = ip(&["link", "delete", &link]);
         ip(&["link", "add", &link, "type", "veth", "peer", "name", "eth0", "netns", &process])?;
         ip(&["link", "set", &link, "master", BRIDGE, "up"])?;
         within(&process, &["link", "set", "lo", "up"])?;
