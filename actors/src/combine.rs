@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use numbers::Number;
+pub(crate) use numbers::canonical;
 
 /// Makes one encoded value of the one that is there and those that come, one after the other.
 ///

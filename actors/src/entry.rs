@@ -222,3 +222,29 @@ impl Entry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::Object;
+    use crate::objects::CounterObject;
+
+    #[test]
+    fn whoever_describes_an_object_only_reads() {
+        let only_reads = |method| {
+            let call = CallEntry {
+                call: CallId::default(),
+                owner: Owner::Session(CallId::default().session),
+                method,
+                arguments: Bytes::new(),
+                construction: Wanted::Anything,
+                deadline_ms: None,
+                chain: Box::default(),
+            };
+            let stamp = Stamp { index: LogIndex(1), now_ms: 0, seed: 0 };
+            Entry { stamp, kind: EntryKind::Call(call) }.only_reads(CounterObject::TYPE)
+        };
+        assert!(only_reads(system::DESCRIBE));
+        assert!(!only_reads(system::DELETE));
+    }
+}

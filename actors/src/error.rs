@@ -44,6 +44,14 @@ pub enum Error<E = Erased> {
         /// What happened last.
         why: String,
     },
+    /// The call was sent and no answer came before its deadline. Its method only reads, so nothing was applied: it may be made
+    /// again. (If there was no object, the call may have made it.)
+    NoAnswer {
+        /// The object, as `Type/key`.
+        object: String,
+        /// What happened last.
+        why: String,
+    },
     /// The call waited in the object until its deadline and then left the queue. Nothing was granted: it may be made again.
     TimedOut {
         /// The object, as `Type/key`.
@@ -296,6 +304,7 @@ impl<E> Error<E> {
             Self::Blocking { given_back: true, .. } => None,
             Self::Refused { .. }
             | Self::NotSent { .. }
+            | Self::NoAnswer { .. }
             | Self::TimedOut { .. }
             | Self::Cancelled { .. }
             | Self::Panicked { .. }
@@ -334,6 +343,7 @@ impl<E> Error<E> {
             Self::Refused { object, refusal } => Error::Refused { object, refusal },
             Self::NotSent { object, why } => Error::NotSent { object, why },
             Self::Unknown { object, call, why } => Error::Unknown { object, call, why },
+            Self::NoAnswer { object, why } => Error::NoAnswer { object, why },
             Self::TimedOut { object } => Error::TimedOut { object },
             Self::Cancelled { object } => Error::Cancelled { object },
             Self::Panicked { object, method, message } => Error::Panicked { object, method, message },
@@ -363,6 +373,9 @@ impl<E: MethodError> fmt::Display for Error<E> {
             Self::NotSent { object, why } => write!(f, "the call to `{object}` was not sent: {why}"),
             Self::Unknown { object, call, why } => {
                 write!(f, "call {call} to `{object}` got no answer, it may have been applied: {why}")
+            }
+            Self::NoAnswer { object, why } => {
+                write!(f, "the call to `{object}` got no answer, nothing was applied: {why}")
             }
             Self::TimedOut { object } => write!(f, "the wait in `{object}` ended at its deadline, nothing was granted"),
             Self::Cancelled { object } => write!(f, "the wait in `{object}` was cancelled, nothing was granted"),

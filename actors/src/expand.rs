@@ -209,8 +209,11 @@ pub fn from_json<A: DeserializeOwned + Serialize>(values: &[serde_json::Value]) 
 /// Decodes a reply for a person.
 ///
 /// # Errors
-/// When the bytes are not such a reply, or JSON cannot hold it.
+/// When the bytes are not such a reply, JSON cannot hold it, or a few bytes could decode to any number of elements.
 pub fn to_json<R: DeserializeOwned + Serialize>(encoded: &[u8]) -> Result<serde_json::Value, String> {
+    if crate::tracer::trace::<R>().repeats_nothing() {
+        return Err("its type can have more elements than bytes".to_owned());
+    }
     let value: R = postcard::from_bytes(encoded).map_err(|error| error.to_string())?;
     serde_json::to_value(value).map_err(|error| error.to_string())
 }

@@ -328,7 +328,11 @@ impl Instance {
             method => Err(Refusal::UnknownMethod { name: self.object_type.name.to_owned(), method }),
         };
         match body {
-            Ok(body) => out.answers.push((call.call, Answer { applied: true, index: stamp.index, result: Ok(body) })),
+            Ok(body) => {
+                let applied = call.method != system::DESCRIBE;
+                let index = if applied { stamp.index } else { LogIndex(0) };
+                out.answers.push((call.call, Answer { applied, index, result: Ok(body) }));
+            }
             Err(refusal) => out.refuse(call.call, stamp.index, refusal),
         }
     }
@@ -337,6 +341,10 @@ impl Instance {
     fn remove(&mut self, stamp: Stamp, out: &mut Outcomes) -> bool {
         self.dismiss(stamp, out);
         self.rollback = Rollback::default();
+        if let Some(extras) = &mut self.extras {
+            // What it granted has gone with it.
+            extras.untaken.clear();
+        }
         let was_lost = std::mem::take(&mut self.lost);
         self.state.take().is_some() || was_lost
     }

@@ -207,12 +207,10 @@ impl ObjectTable {
         self.get(object).map_or(0, |entry| entry.queued)
     }
 
-    /// Whether so many calls of a method wait in the object. Only where that can be are they counted.
+    /// Whether so many calls of a method wait in the object.
     pub(crate) fn has_parked(&self, object: ObjectNumber, method: u16, count: u32) -> bool {
         let Some(entry) = self.get(object).filter(|entry| entry.parked >= count) else { return false };
-        let instance = entry.instance.borrow();
-        let of_method = instance.parked().values().filter(|parked| parked.method == method);
-        of_method.take(count as usize).count() == count as usize
+        entry.instance.borrow().parked().count_of(method) >= count
     }
 
     /// The method of a call, if it waits in the object.

@@ -34,6 +34,8 @@ struct LaneEntry {
     /// Where the call itself was ordered; its answer may be due to a later entry.
     index: LogIndex,
     method: u16,
+    /// The hash of its object.
+    object: u64,
     state: CallState,
 }
 
@@ -159,11 +161,12 @@ impl ReplyTable {
         self.sessions.contains_key(&session)
     }
 
-    /// Notes that the call of that method was ordered at `index`. Its table entry lasts at least until `expires_ms`.
-    pub fn accept(&mut self, call: CallId, method: u16, index: LogIndex, expires_ms: u64) {
+    /// Notes that the call of that method of the object with that hash was ordered at `index`. Its table entry lasts at least
+    /// until `expires_ms`.
+    pub fn accept(&mut self, call: CallId, method: u16, object: u64, index: LogIndex, expires_ms: u64) {
         let session = self.sessions.entry(call.session).or_default();
         session.expires_ms = session.expires_ms.max(expires_ms);
-        let entry = LaneEntry { sequence: call.sequence, index, method, state: CallState::Running };
+        let entry = LaneEntry { sequence: call.sequence, index, method, object, state: CallState::Running };
         session.lanes.insert(call.lane, entry);
     }
 
@@ -182,6 +185,11 @@ impl ReplyTable {
             }
             CallState::Done(_) | CallState::Acknowledged => Completed::Known,
         }
+    }
+
+    /// Whether the call may be one of the object with that hash: not if it was ordered for another one.
+    pub fn may_be_of(&mut self, call: CallId, object: u64) -> bool {
+        self.entry(call).is_none_or(|entry| entry.object == object || entry.index == LogIndex(0))
     }
 
     /// The caller of a call has given up, and will not take its reply. Saying so twice means nothing.
@@ -223,10 +231,13 @@ impl ReplyTable {
     /// retry. The retry may have been accepted meanwhile.
     pub fn withdraw(&mut self, call: CallId, index: LogIndex) {
         if let Some(entry) = self.entry(call).filter(|entry| entry.index == index) {
+            // A caller that has given up does not try again: a retry that is on its way must not be run.
+            let again = !matches!(entry.state, CallState::GivenUp);
             *entry = LaneEntry {
-                sequence: Sequence(call.sequence.0.saturating_sub(1)),
+                sequence: Sequence(call.sequence.0.saturating_sub(u64::from(again))),
                 index: LogIndex(0),
                 method: entry.method,
+                object: entry.object,
                 state: CallState::Acknowledged,
             };
         }
@@ -332,6 +343,8 @@ impl LanePool {
 mod tests {
     use super::*;
 
+    const OBJECT: u64 = 77;
+
     fn call(lane: u32, sequence: u64) -> CallId {
         CallId { session: SessionId(9), lane: Lane(lane), sequence: Sequence(sequence) }
     }
@@ -344,18 +357,18 @@ mod tests {
     fn a_retry_finds_its_reply_until_the_lane_moves_on() {
         let mut table = ReplyTable::default();
         assert_eq!(table.admission(call(1, 1)), Admission::New);
-        table.accept(call(1, 1), 0, LogIndex(4), 0);
+        table.accept(call(1, 1), 0, OBJECT, LogIndex(4), 0);
         assert_eq!(table.admission(call(1, 1)), Admission::Running(LogIndex(4)));
         table.complete(call(1, 1), &answer(4));
         assert_eq!(table.admission(call(1, 1)), Admission::Done(answer(4)));
-        table.accept(call(1, 2), 0, LogIndex(5), 0);
+        table.accept(call(1, 2), 0, OBJECT, LogIndex(5), 0);
         assert_eq!(table.admission(call(1, 1)), Admission::Stale);
     }
 
     #[test]
     fn an_acknowledged_call_is_never_run_again() {
         let mut table = ReplyTable::default();
-        table.accept(call(1, 1), 0, LogIndex(4), 0);
+        table.accept(call(1, 1), 0, OBJECT, LogIndex(4), 0);
         table.complete(call(1, 1), &answer(4));
         table.acknowledge(call(1, 1));
         assert_eq!(table.admission(call(1, 1)), Admission::Stale);
@@ -366,17 +379,30 @@ mod tests {
     #[test]
     fn a_parked_call_pins_nothing_but_its_own_lane() {
         let mut table = ReplyTable::default();
-        table.accept(call(1, 1), 0, LogIndex(4), 0);
+        table.accept(call(1, 1), 0, OBJECT, LogIndex(4), 0);
         assert_eq!(table.admission(call(2, 1)), Admission::New);
         assert_eq!(table.admission(call(1, 2)), Admission::Stale, "one call of a lane is outstanding at a time");
+    }
+
+    #[test]
+    fn a_withdrawn_call_whose_caller_gave_up_is_not_run_when_a_retry_comes() {
+        let mut table = ReplyTable::default();
+        table.accept(call(1, 1), 0, OBJECT, LogIndex(4), 0);
+        table.withdraw(call(1, 1));
+        assert_eq!(table.admission(call(1, 1)), Admission::New, "its caller tries again");
+        table.accept(call(1, 1), 0, OBJECT, LogIndex(5), 0);
+        table.give_up(call(1, 1));
+        table.withdraw(call(1, 1));
+        assert_eq!(table.admission(call(1, 1)), Admission::Stale);
+        assert_eq!(table.admission(call(1, 2)), Admission::New);
     }
 
     #[test]
     fn sessions_of_objects_end_by_time() {
         let mut table = ReplyTable::default();
         let of_object = CallId { session: SessionId::of_object(77), lane: Lane(0), sequence: Sequence(3) };
-        table.accept(of_object, 0, LogIndex(4), 1_000);
-        table.accept(call(1, 1), 0, LogIndex(5), 1_000);
+        table.accept(of_object, 0, OBJECT, LogIndex(4), 1_000);
+        table.accept(call(1, 1), 0, OBJECT, LogIndex(5), 1_000);
         table.trim(1_000);
         assert_eq!(table.size().0, 2);
         table.trim(1_001);

@@ -3,6 +3,8 @@
 //! A shape is a text such as `Vec<Point> where Point { x: f64, y: f64 }`: named types are listed once, by name, so that
 //! equal types have equal texts in every build. What serde does not show is `opaque`.
 
+mod repeats;
+
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;

@@ -213,7 +213,8 @@ impl Slot {
     ///
     /// A call that has not arrived yet will not be run when it does.
     pub fn handle_cancel(&mut self, call: CallId, name: ObjectName<'_>, now: Now, out: &mut Vec<Effect>) {
-        if self.check_serving().is_err() {
+        if self.check_serving().is_err() || !self.replies.may_be_of(call, name.hash) {
+            // The object of a cancel that names another one would take back what that one granted.
             return;
         }
         match self.replies.give_up(call) {

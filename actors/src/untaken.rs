@@ -16,16 +16,20 @@ impl Instance {
         let EntryKind::Cancel { call, waiter, method, why: GiveUp::Cancelled } = entry.kind else { return None };
         let noted = self.extras.as_mut().and_then(|extras| extras.untaken.remove(&call));
         let by_earlier_object = waiter.0 < self.made_at.0;
-        if by_earlier_object || self.parked.contains_key(&waiter) || self.object_type.hooks.grant_cancelled.is_none() {
+        if self.parked.contains_key(&waiter) || self.object_type.hooks.grant_cancelled.is_none() {
             return None;
         }
         let granted = noted.or_else(|| {
             // It is one of the last, if it is there.
             let (_, answer) = out.answers.iter().rev().find(|(answered, _)| *answered == call)?;
             let granted = answer.result.clone().ok()?;
+            // Also where there is nothing to take back any more: the slot must not keep it for a cancel that has been.
             out.taken_back.push(call);
             Some(granted)
         })?;
+        if by_earlier_object {
+            return None;
+        }
         let kind = EntryKind::TakeBack { call, grant: waiter, method, granted: Some(granted) };
         Some(Entry { stamp: entry.stamp, kind })
     }

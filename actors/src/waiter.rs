@@ -1,9 +1,10 @@
 //! Waiters: calls that wait in an object, as values of its state.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Deref;
 
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -36,8 +37,91 @@ pub struct ParkedCall {
     pub since_ms: u64,
 }
 
-/// The parked calls of one object, in order of arrival.
-pub type ParkedCalls = BTreeMap<WaiterId, ParkedCall>;
+/// The parked calls of one object, in order of arrival, and how many there are of each method.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ParkedCalls {
+    calls: BTreeMap<WaiterId, ParkedCall>,
+    by_method: BTreeMap<u16, u32>,
+}
+
+impl ParkedCalls {
+    /// No calls.
+    pub const fn new() -> Self {
+        Self { calls: BTreeMap::new(), by_method: BTreeMap::new() }
+    }
+
+    /// How many calls of that method are parked.
+    pub fn count_of(&self, method: u16) -> u32 {
+        self.by_method.get(&method).copied().unwrap_or(0)
+    }
+
+    /// Adds a call.
+    pub fn insert(&mut self, waiter: WaiterId, parked: ParkedCall) {
+        *self.by_method.entry(parked.method).or_default() += 1;
+        if let Some(replaced) = self.calls.insert(waiter, parked) {
+            self.uncount(replaced.method);
+        }
+    }
+
+    /// Takes a call out.
+    pub fn remove(&mut self, waiter: &WaiterId) -> Option<ParkedCall> {
+        let parked = self.calls.remove(waiter)?;
+        self.uncount(parked.method);
+        Some(parked)
+    }
+
+    fn uncount(&mut self, method: u16) {
+        if let Some(count) = self.by_method.get_mut(&method) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_method.remove(&method);
+            }
+        }
+    }
+}
+
+impl Deref for ParkedCalls {
+    type Target = BTreeMap<WaiterId, ParkedCall>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.calls
+    }
+}
+
+impl Extend<(WaiterId, ParkedCall)> for ParkedCalls {
+    fn extend<I: IntoIterator<Item = (WaiterId, ParkedCall)>>(&mut self, calls: I) {
+        calls.into_iter().for_each(|(waiter, parked)| self.insert(waiter, parked));
+    }
+}
+
+impl FromIterator<(WaiterId, ParkedCall)> for ParkedCalls {
+    fn from_iter<I: IntoIterator<Item = (WaiterId, ParkedCall)>>(calls: I) -> Self {
+        let mut parked = Self::new();
+        parked.extend(calls);
+        parked
+    }
+}
+
+impl IntoIterator for ParkedCalls {
+    type Item = (WaiterId, ParkedCall);
+    type IntoIter = btree_map::IntoIter<WaiterId, ParkedCall>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.calls.into_iter()
+    }
+}
+
+impl Serialize for ParkedCalls {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.calls.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ParkedCalls {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(BTreeMap::deserialize(deserializer)?.into_iter().collect())
+    }
+}
 
 /// What waiters did in the turn that runs on this thread.
 #[derive(Debug, Default)]
@@ -165,4 +249,27 @@ pub(crate) fn hand_on<C: Serialize>(value: C) -> Result<(Vec<u8>, Vec<WaiterId>)
         _ => Vec::new(),
     });
     Ok((bytes, waiters))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::SessionId;
+
+    #[test]
+    fn parked_calls_are_counted_by_method() {
+        let call = |method: u16| {
+            let owner = Owner::Session(SessionId(1));
+            ParkedCall { call: CallId::default(), owner, method, deadline_ms: None, since_ms: 0 }
+        };
+        let mut parked: ParkedCalls = (0..6).map(|number| (WaiterId(number), call((number % 2) as u16))).collect();
+        parked.insert(WaiterId(0), call(1));
+        parked.remove(&WaiterId(1));
+        assert_eq!(parked.remove(&WaiterId(1)), None);
+        let bytes = postcard::to_allocvec(&parked).expect("encodes");
+        let again: ParkedCalls = postcard::from_bytes(&bytes).expect("decodes");
+        for parked in [parked, again] {
+            assert_eq!((parked.len(), parked.count_of(0), parked.count_of(1), parked.count_of(2)), (5, 2, 3, 0));
+        }
+    }
 }

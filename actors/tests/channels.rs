@@ -123,3 +123,16 @@ fn ten_thousand_wait_to_receive_and_to_send_and_each_is_served_in_order() {
         assert_eq!(received(&mut bench, recv), [value]);
     }
 }
+
+#[test]
+fn a_send_of_nothing_waits_behind_nobody() {
+    let mut bench = Bench::new();
+    let rendezvous = channel(ChannelKind::Bounded(0));
+    let waiting = send(&mut bench, &rendezvous, 1);
+    let of_nothing = bench.send::<ChannelObject, _>(&rendezvous, "send", &(None::<u64>, Vec::<Bytes>::new()));
+    assert_eq!(bench.value::<Result<(), NotTaken>>(of_nothing), Ok(()));
+    assert!(bench.answer(waiting).is_none(), "it waits");
+    bench.send::<ChannelObject, _>(&rendezvous, "close", &());
+    let of_nothing = bench.send::<ChannelObject, _>(&rendezvous, "send", &(None::<u64>, Vec::<Bytes>::new()));
+    assert_eq!(bench.value::<Result<(), NotTaken>>(of_nothing), Err(NotTaken::Closed { taken: 0 }));
+}

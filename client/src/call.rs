@@ -299,7 +299,11 @@ impl Call {
             Event::Expired => {
                 // If it is still parked there, it must not be granted anything now.
                 self.abandon();
-                Next::Lost(self.unknown("no answer before the deadline".to_owned()))
+                let why = "no answer before the deadline".to_owned();
+                if self.outgoing.read {
+                    return Err(Next::Lost(Error::NoAnswer { object: self.outgoing.object(), why }));
+                }
+                Next::Lost(self.unknown(why))
             }
         })
     }

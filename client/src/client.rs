@@ -1,5 +1,8 @@
 //! A client: a session with a cluster, through which handles make their calls.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -162,6 +165,11 @@ impl Client {
         self.shared.table().await.map_err(ConnectError::Unreachable)
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Whether anything is left of its session when this process has ended: not with a node inside of it.
     pub(crate) fn outlives_process(&self) -> bool {
         self.shared.settings.cluster != Cluster::Embedded
@@ -198,8 +206,9 @@ impl Caller for Client {
 
     fn cast(&self, call: OutgoingCall, otherwise: Option<OutgoingCall>) {
         let shared = Arc::clone(&self.shared);
-        self.shared.casts.fetch_add(1, Ordering::AcqRel);
+        let out = CastOut::new(Arc::clone(&self.shared));
         let mut cast = Box::pin(async move {
+            let _out = out;
             let object = call.object();
             let make = async {
                 let made = make_call(Arc::clone(&shared), call, Effort::Cast).await;
@@ -217,12 +226,27 @@ impl Caller for Client {
                 },
                 () = shared.unused() => tracing::debug!(object, "the client ends with a call under way"),
             }
-            shared.casts.fetch_sub(1, Ordering::AcqRel);
         });
         // It leaves now, before whatever this thread calls next: who drops a guard and then asks for the lock gets it.
         if cast.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
             self.shared.spawn(cast);
         }
+    }
+}
+
+/// A call without a waiting caller that is out, also if the runtime ends and drops it.
+struct CastOut(Arc<Shared>);
+
+impl CastOut {
+    fn new(shared: Arc<Shared>) -> Self {
+        shared.casts.fetch_add(1, Ordering::AcqRel);
+        Self(shared)
+    }
+}
+
+impl Drop for CastOut {
+    fn drop(&mut self) {
+        self.0.casts.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -352,8 +376,10 @@ impl Shared {
         // A node that cannot be reached ends the session by itself, with the grace period.
         const TO_REACH: Duration = Duration::from_millis(500);
         let deadline = Instant::now() + PATIENCE;
-        while self.casts.load(Ordering::Acquire) > 0 && Instant::now() < deadline {
-            self.pause(Duration::from_millis(1)).await;
+        // Without a runtime nothing leaves any more.
+        let mut runs = true;
+        while runs && self.casts.load(Ordering::Acquire) > 0 && Instant::now() < deadline {
+            runs = self.pause(Duration::from_millis(1)).await;
         }
         // Before the streams are told: one that is being opened looks here once it is open.
         let session = self.session();
@@ -366,10 +392,11 @@ impl Shared {
         self.renew_session(session);
         // A node that has read the farewell ends the stream: what was only written may still be lost with this process.
         let reached_by = Instant::now() + TO_REACH;
-        while Instant::now() < deadline
+        while runs
+            && Instant::now() < deadline
             && connections.iter().any(|to| to.is_open() || (to.owes_goodbye() && Instant::now() < reached_by))
         {
-            self.pause(Duration::from_millis(1)).await;
+            runs = self.pause(Duration::from_millis(1)).await;
         }
     }
 }

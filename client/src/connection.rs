@@ -1,6 +1,8 @@
 //! A client's connection to one shard of one process: the stream, and the calls that are out on it.
 
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -92,7 +94,8 @@ impl Connection {
             return Err(NotSent::TooLarge { bytes: request.arguments.len(), bytes_max: frame_bytes_max });
         }
         request.acks = std::mem::take(&mut state.acks);
-        match outbox.push(|out| request.encode(out)) {
+        // What was not sent is acknowledged with the next call.
+        match outbox.push(|out| request.encode(out)).inspect_err(|_| state.acks.append(&mut request.acks)) {
             Ok(()) => {
                 if let Some(session) = request.session
                     && session == shared.session()

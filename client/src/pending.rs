@@ -69,6 +69,8 @@ pub(crate) enum Answered {
 #[derive(Debug, Default)]
 pub(crate) struct PendingCalls {
     by_lane: HashMap<Lane, Pending>,
+    /// How many of them have no caller any more.
+    n_gone: usize,
 }
 
 impl PendingCalls {
@@ -85,24 +87,32 @@ impl PendingCalls {
         let mut encoded = BytesMut::new();
         cancel.encode(&mut encoded);
         let session = cancel.session.unwrap_or_default();
-        if self.by_lane.len() < ABANDONED_MAX || self.by_lane.contains_key(&cancel.lane) {
+        self.forget(cancel.lane);
+        if self.n_gone < ABANDONED_MAX {
             let caller = CallerOf::Gone { session, cancel: encoded.clone() };
             let gone = Pending { slot: cancel.slot, sequence: cancel.sequence, expires: None, caller };
             self.by_lane.insert(cancel.lane, gone);
+            self.n_gone += 1;
         }
         encoded
     }
 
     /// The caller of a call has gone, and the node need not know.
     pub(crate) fn forget(&mut self, lane: Lane) {
-        self.by_lane.remove(&lane);
+        let _ = self.remove(lane);
+    }
+
+    fn remove(&mut self, lane: Lane) -> Option<Pending> {
+        let call = self.by_lane.remove(&lane)?;
+        self.n_gone -= usize::from(matches!(call.caller, CallerOf::Gone { .. }));
+        Some(call)
     }
 
     /// The node has answered.
     pub(crate) fn answered(&mut self, reply: Reply) -> Option<Answered> {
         // Else its caller's time was over.
         self.by_lane.get(&reply.lane).filter(|call| call.sequence == reply.sequence)?;
-        let call = self.by_lane.remove(&reply.lane)?;
+        let call = self.remove(reply.lane)?;
         Some(match call.caller {
             CallerOf::Waits(tell) => Answered::Tell(tell, Event::Answered(reply.result)),
             CallerOf::Gone { .. } => Answered::Free((call.slot, reply.lane, reply.sequence)),
@@ -119,9 +129,13 @@ impl PendingCalls {
 
     /// A stream of the session is open: what has to be told on it again. What other sessions left has ended with them.
     pub(crate) fn cancels(&mut self, of: SessionId) -> impl Iterator<Item = &BytesMut> {
+        let n_gone = &mut self.n_gone;
         self.by_lane.retain(|_, call| match &call.caller {
             CallerOf::Waits(_) => true,
-            CallerOf::Gone { session, .. } => *session == of,
+            CallerOf::Gone { session, .. } => {
+                *n_gone -= usize::from(*session != of);
+                *session == of
+            }
         });
         self.by_lane.values().filter_map(|call| match &call.caller {
             CallerOf::Waits(_) => None,
@@ -155,6 +169,7 @@ impl PendingCalls {
     /// Nobody is left who could be told that callers have gone.
     pub(crate) fn clear(&mut self) {
         self.by_lane.clear();
+        self.n_gone = 0;
     }
 
     /// Ends calls whose time is over: returns who has to be told, and whether others have a deadline.
@@ -172,5 +187,44 @@ impl Pending {
             CallerOf::Waits(tell) => Some(tell),
             CallerOf::Gone { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(lane: u32) -> Request<'static> {
+        Request { lane: Lane(lane), sequence: Sequence(1), session: Some(SessionId(1)), ..Request::default() }
+    }
+
+    #[test]
+    fn calls_with_waiting_callers_leave_room_for_those_that_were_given_up() {
+        let mut pending = PendingCalls::default();
+        let many = u32::try_from(ABANDONED_MAX).expect("fits");
+        let waiting: Vec<_> = (0..many).map(|lane| pending.add(&request(lane), None)).collect();
+        pending.abandon(&request(many));
+        pending.abandon(&request(many));
+        assert_eq!(pending.cancels(SessionId(1)).count(), 1);
+        assert_eq!(pending.n_gone, 1);
+        for lane in 0..many {
+            pending.abandon(&request(lane));
+        }
+        assert_eq!(pending.cancels(SessionId(1)).count(), ABANDONED_MAX, "there is a limit");
+        let reply = Reply {
+            lane: Lane(0),
+            sequence: Sequence(1),
+            session: None,
+            applied: false,
+            index: None,
+            table: None,
+            fence: None,
+            result: Ok(Bytes::new()),
+        };
+        assert!(matches!(pending.answered(reply), Some(Answered::Free(_))));
+        assert_eq!(pending.n_gone, ABANDONED_MAX - 1);
+        assert_eq!(pending.cancels(SessionId(2)).count(), 0);
+        assert_eq!(pending.n_gone, 0);
+        drop(waiting);
     }
 }

@@ -112,6 +112,9 @@ async fn a_call_that_is_held_up_is_unknown_at_its_deadline_and_applied_at_most_o
     let (ended, took) = timed(counter.increment_async()).await;
     assert!(matches!(ended, Err(Error::Unknown { .. })), "{ended:?}");
     assert!(took >= TIMEOUT && took < TIMEOUT + SLACK, "{took:?}");
+    let read = counter.get_async().await.expect_err("it is held up as well");
+    assert!(matches!(read, Error::NoAnswer { .. }), "{read:?}");
+    assert_eq!(read.applied(), Some(false), "it only reads");
     network.becomes(Weather::Calm);
     let mut last = 0;
     until("calls pass again", async || {

@@ -86,7 +86,7 @@ impl Path {
         let ordered = Instant::now();
         let (object, outcomes) = self.apply()?;
         let applied = Instant::now();
-        self.slot.handle_outcomes(object, outcomes, &mut self.effects);
+        self.slot.handle_outcomes(object, outcomes, true, &mut self.effects);
         let kept = Instant::now();
         self.reply();
         let replied = Instant::now();
@@ -142,7 +142,7 @@ impl Path {
             .drain(..)
             .filter_map(|effect| match effect {
                 Effect::Apply { object, entry } => Some((object, entry)),
-                Effect::Reply { .. } | Effect::Nested { .. } => None,
+                _ => None,
             })
             .collect();
         let object = entries.first().context("nothing was ordered")?.0;

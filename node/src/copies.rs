@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use greenroom_actors::{Effect, InstanceImage, NodeId, Now, ObjectNumber, PeerMessage, SharedInstance, SlotId};
 
-use crate::core::Core;
+use crate::core::{Core, ObjectAt};
 use crate::place::Installed;
 
 impl Core {
@@ -43,6 +43,10 @@ impl Core {
     /// A copy on another node says something.
     pub(crate) fn handle_peer(&mut self, from: NodeId, message: PeerMessage, now: Now) {
         let slot = message.slot;
+        if !self.installed.view.members.contains_key(&from) {
+            // It was given up, or the view that it came with is on its way; it says everything again.
+            return tracing::debug!(node = from.0, "a node that is no member speaks of a slot");
+        }
         let mut effects = std::mem::take(&mut self.effects);
         let place = Arc::clone(&self.place);
         if let Err(error) = self.host.handle_peer(from, message, &place.registry, &mut effects) {
@@ -91,5 +95,20 @@ impl Core {
     pub(crate) fn has(&self, slot: SlotId, object: ObjectNumber, instance: &SharedInstance) -> bool {
         let entry = self.host.slot(slot).and_then(|slot| slot.objects().get(object));
         entry.is_some_and(|entry| Rc::ptr_eq(entry.instance(), instance))
+    }
+
+    /// Whether nothing is on its way to the object, and it has no actor.
+    pub(crate) fn is_at_rest(&self, at: ObjectAt) -> bool {
+        let entry = self.host.slot(at.0).and_then(|slot| slot.objects().get(at.1));
+        !self.seats.contains_key(&at) && entry.is_none_or(|entry| entry.is_quiet())
+    }
+
+    /// Makes images of objects that are at rest.
+    pub(crate) fn add_images(&mut self, slot: SlotId, objects: &mut Vec<ObjectNumber>, out: &mut Vec<Effect>) {
+        let Some(slot) = self.host.slot_mut(slot) else { return objects.clear() };
+        for object in objects.drain(..) {
+            let image = slot.objects().get(object).and_then(|entry| entry.instance().borrow().to_image());
+            slot.handle_image(object, image, out);
+        }
     }
 }

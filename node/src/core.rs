@@ -290,12 +290,15 @@ impl Core {
     /// Carries out what a slot asks for; what that sets off on this shard too.
     pub(crate) fn perform(&mut self, slot: SlotId, effects: &mut Vec<Effect>, now: Now) {
         let mut nested = VecDeque::new();
+        let mut images = Vec::new();
         let mut at = slot;
-        self.unshipped.push(slot);
         loop {
+            self.unshipped.push(at);
             for effect in effects.drain(..) {
                 match effect {
                     Effect::Apply { object, entry } => self.due_add((at, object), Work::Apply(entry)),
+                    // One on which nothing is under way needs no actor for it.
+                    Effect::Image { object } if self.is_at_rest((at, object)) => images.push(object),
                     Effect::Image { object } => self.due_add((at, object), Work::Image),
                     Effect::Send { to, message } => self.peers.tell(to, &message),
                     Effect::Serving { sessions } => self.sessions.expect(&sessions, now.ms),
@@ -324,6 +327,10 @@ impl Core {
                         self.sessions.reply(call, answer);
                     }
                 }
+            }
+            if !images.is_empty() {
+                self.add_images(at, &mut images, effects);
+                continue;
             }
             match nested.pop_front() {
                 Some(Step::Call(origin)) => at = self.start_nested(origin, effects, now),

@@ -3,6 +3,8 @@
 use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
 
+use crate::combine::canonical;
+
 /// What a compare-and-set comes to, as in std: `Ok` with the value before if it was set, else `Err` with the value that is there.
 pub type Exchanged<T> = Result<T, T>;
 
@@ -189,12 +191,12 @@ impl AtomicF64Object {
 
     /// Adds, and returns the value before.
     pub fn fetch_add(&mut self, value: f64) -> f64 {
-        self.swap(self.value + value)
+        self.swap(canonical(self.value + value))
     }
 
     /// Subtracts, and returns the value before.
     pub fn fetch_sub(&mut self, value: f64) -> f64 {
-        self.swap(self.value - value)
+        self.swap(canonical(self.value - value))
     }
 
     /// Keeps the larger of the value and `value`, and returns the value before; what is no number is passed over.

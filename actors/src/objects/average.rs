@@ -5,6 +5,8 @@ use std::fmt;
 use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
 
+use crate::combine::canonical;
+
 /// A mean of vectors, in rounds; use it through the client's `Average`.
 #[object(name = "Average")]
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,7 +46,7 @@ impl AverageObject {
             return Err(WrongLength { expected: self.sum.len() as u64, found: sum.len() as u64 });
         }
         for (total, part) in self.sum.iter_mut().zip(&sum) {
-            *total += part;
+            *total = canonical(*total + part);
         }
         self.count = self.count.saturating_add(count);
         Ok(())
@@ -62,11 +64,11 @@ impl AverageObject {
         }
         let mut square = 0.0;
         for (mean, sum) in self.mean.iter_mut().zip(&mut self.sum) {
-            let new = std::mem::take(sum) / self.count as f64;
+            let new = canonical(std::mem::take(sum) / self.count as f64);
             square += (new - *mean) * (new - *mean);
             *mean = new;
         }
         self.count = 0;
-        square.sqrt()
+        canonical(square.sqrt())
     }
 }

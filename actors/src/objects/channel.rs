@@ -131,6 +131,10 @@ impl ChannelObject {
         if let Err(refusal) = self.check(sender) {
             return waiter.reply(Err(refusal));
         }
+        if values.is_empty() {
+            // It needs no room, and so waits behind nobody.
+            return waiter.reply(Ok(()));
+        }
         self.sending.push(waiter, Parcel { values: values.into(), taken: 0 });
         self.meet();
     }

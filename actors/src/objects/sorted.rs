@@ -23,6 +23,8 @@ use crate::turn::Turn;
 pub const SCAN_BYTES_MAX: u32 = 1 << 20;
 /// The most snapshots of one object that can be held at a time: each change is noted in all of them.
 pub const SNAPSHOTS_MAX: usize = 16;
+/// How many bytes the snapshots of one object may keep of what was changed since: beyond it the oldest ones end.
+const SNAPSHOT_BYTES_MAX: u64 = 256 << 20;
 /// What an entry counts for in a page besides its bytes, so that many small ones end a page too.
 const ENTRY_OVERHEAD_BYTES: usize = 16;
 
@@ -81,7 +83,7 @@ pub struct SnapshotTaken {
     pub len: u64,
 }
 
-/// The snapshot is not held: it was given back, or its owner has ended.
+/// The snapshot is not held: it was given back, its owner has ended, or what it kept had become too large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotGone;
 
@@ -147,8 +149,28 @@ pub(crate) struct Sorted<V> {
 #[serde(bound = "V: Serialize + DeserializeOwned")]
 struct Before<V> {
     len: u64,
-    /// What was changed since, as it was; `None` was not there.
+    /// What was changed since, as it was; `None` was not there, and is now.
     entries: BTreeMap<Bytes, Option<V>>,
+    /// What these entries take, about.
+    bytes: u64,
+}
+
+impl<V: Clone + Part> Before<V> {
+    /// Keeps what an entry is, unless it was changed before.
+    fn note(&mut self, key: &Bytes, value: Option<&V>) {
+        if !self.entries.contains_key(key) {
+            self.bytes += entry_bytes(key.len(), value.map_or(0, Part::bytes)) as u64;
+            self.entries.insert(key.clone(), value.cloned());
+        }
+    }
+
+    /// An entry is not there any more: one that was not there either is as it was.
+    fn forget_new(&mut self, key: &Bytes) {
+        if self.entries.get(key).is_some_and(Option::is_none) {
+            self.entries.remove(key);
+            self.bytes -= entry_bytes(key.len(), 0) as u64;
+        }
+    }
 }
 
 impl<V> Default for Sorted<V> {
@@ -168,6 +190,9 @@ impl<V: Clone + Part> Sorted<V> {
             return None;
         }
         self.note(key, turn);
+        for before in self.snapshots.given_mut() {
+            before.forget_new(key);
+        }
         self.held.remove(key)
     }
 
@@ -201,9 +226,11 @@ impl<V: Clone + Part> Sorted<V> {
         let held = std::mem::take(&mut self.held);
         for before in self.snapshots.given_mut() {
             for (key, value) in &held {
-                before.entries.entry(key.clone()).or_insert_with(|| Some(value.clone()));
+                before.note(key, Some(value));
+                before.forget_new(key);
             }
         }
+        self.end_large_snapshots();
     }
 
     pub(crate) fn get(&self, key: &Bytes) -> Option<&V> {
@@ -255,7 +282,7 @@ impl<V: Clone + Part> Sorted<V> {
             return Err(TooManySnapshots);
         }
         let (grant, len) = (turn.grant(), self.len());
-        let fence = self.snapshots.give(grant, turn.owner(), Before { len, entries: BTreeMap::new() }, turn);
+        let fence = self.snapshots.give(grant, turn.owner(), Before { len, entries: BTreeMap::new(), bytes: 0 }, turn);
         Ok(SnapshotTaken { grant, fence, len })
     }
 
@@ -274,12 +301,14 @@ impl<V: Clone + Part> Sorted<V> {
     pub(crate) fn summary(&self, keys: KeyEncoding) -> serde_json::Value {
         let bytes: usize = self.held.iter().map(|(key, value)| key.len() + value.bytes()).sum();
         let noted: usize = self.snapshots.iter().map(|(_, grant)| grant.what.entries.len()).sum();
+        let kept: u64 = self.snapshots.iter().map(|(_, grant)| grant.what.bytes).sum();
         json!({
             "entries": self.held.len(),
             "bytes": bytes,
             "ordered": keys == KeyEncoding::Ordered,
             "snapshots": self.snapshots.len(),
             "entries_kept_for_snapshots": noted,
+            "bytes_kept_for_snapshots": kept,
         })
     }
 
@@ -287,7 +316,18 @@ impl<V: Clone + Part> Sorted<V> {
     fn note(&mut self, key: &Bytes, turn: &Turn) {
         self.changed = turn.fence();
         for before in self.snapshots.given_mut() {
-            before.entries.entry(key.clone()).or_insert_with(|| self.held.get(key).cloned());
+            before.note(key, self.held.get(key));
+        }
+        self.end_large_snapshots();
+    }
+
+    /// Ends the oldest snapshots for as long as all together keep too much.
+    fn end_large_snapshots(&mut self) {
+        let mut bytes: u64 = self.snapshots.iter().map(|(_, grant)| grant.what.bytes).sum();
+        while bytes > SNAPSHOT_BYTES_MAX {
+            let oldest = self.snapshots.iter().next().map(|(grant, _)| grant);
+            let Some(ended) = oldest.and_then(|grant| self.snapshots.take(grant)) else { return };
+            bytes -= ended.what.bytes;
         }
     }
 
@@ -359,5 +399,61 @@ impl<'a, V> Iterator for Overlaid<'a, V> {
                 return Some((key, value));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{CallId, LogIndex};
+    use crate::turn::Stamp;
+
+    fn turn(index: u64) -> Turn {
+        let stamp = Stamp { index: LogIndex(index), now_ms: 0, seed: 0 };
+        Turn::new(stamp, CallId::default(), Owner::Session(CallId::default().session))
+    }
+
+    fn noted(sorted: &Sorted<Bytes>) -> Vec<(usize, u64)> {
+        sorted.snapshots.iter().map(|(_, grant)| (grant.what.entries.len(), grant.what.bytes)).collect()
+    }
+
+    #[test]
+    fn what_comes_and_goes_leaves_nothing_in_a_snapshot() {
+        let mut sorted = Sorted::default();
+        let (old, value) = (Bytes::from_static(b"old"), Bytes::from_static(b"value"));
+        sorted.insert(old.clone(), value.clone(), &turn(1));
+        sorted.snapshot(&turn(2)).expect("is taken");
+        for index in 3..1_000_u64 {
+            let key = Bytes::copy_from_slice(&index.to_le_bytes());
+            sorted.insert(key.clone(), value.clone(), &turn(index));
+            sorted.remove(&key, &turn(index));
+        }
+        assert_eq!(noted(&sorted), [(0, 0)]);
+        sorted.insert(Bytes::from_static(b"new"), value.clone(), &turn(1_000));
+        sorted.clear(&turn(1_001));
+        sorted.insert(old.clone(), value.clone(), &turn(1_002));
+        sorted.remove(&old, &turn(1_003));
+        assert_eq!(noted(&sorted), [(1, entry_bytes(old.len(), value.len()) as u64)], "what was there is kept");
+    }
+
+    #[test]
+    fn the_oldest_snapshots_end_when_they_keep_too_much() {
+        let mut sorted = Sorted::default();
+        let large = Bytes::from(vec![0; 64 << 20]);
+        let key = |number: u8| Bytes::from(vec![number]);
+        for number in 0..4 {
+            sorted.insert(key(number), large.clone(), &turn(1));
+        }
+        let oldest = sorted.snapshot(&turn(2)).expect("is taken");
+        for number in 0..3 {
+            sorted.insert(key(number), large.clone(), &turn(3));
+        }
+        let next = sorted.snapshot(&turn(4)).expect("is taken");
+        sorted.insert(key(0), large.clone(), &turn(5));
+        assert_eq!(sorted.release(oldest.grant), Err(SnapshotGone));
+        assert_eq!(sorted.release(next.grant), Ok(()));
+        sorted.snapshot(&turn(6)).expect("is taken");
+        sorted.clear(&turn(7));
+        assert!(sorted.snapshots.is_empty(), "it kept all four");
     }
 }

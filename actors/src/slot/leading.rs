@@ -179,7 +179,7 @@ impl Slot {
         }
         self.timers.clear();
         for (object, entry) in self.objects.iter() {
-            for (&waiter, parked) in entry.instance().borrow().parked() {
+            for (&waiter, parked) in entry.instance().borrow().parked().iter() {
                 self.timers.extend(parked.deadline_ms.map(|at| (at, object, waiter, parked.call)));
             }
         }

@@ -19,7 +19,7 @@ impl Slot {
     /// Appends to the log. Time never goes back in a slot.
     pub(super) fn append(&mut self, item: Item, now: Now, out: &mut Vec<Effect>) {
         self.now_ms = self.now_ms.max(now.ms);
-        let index = LogIndex(self.log.last().index.0 + 1);
+        let index = LogIndex(self.log.last().index.0.saturating_add(1));
         let seed = now.seed ^ index.0.wrapping_mul(SEED_STEP);
         let logged = Logged { stamp: Stamp { index, now_ms: self.now_ms, seed }, epoch: self.epoch, item };
         self.note_ordered(&logged);
@@ -34,7 +34,7 @@ impl Slot {
         match &logged.item {
             Item::Object(Target::Number(object), kind) => self.note_kind(*object, kind, index),
             Item::Object(Target::Name(_), _) => {}
-            Item::Kill { call, expires_ms, .. } => self.replies.accept(*call, 0, LogIndex(0), *expires_ms),
+            Item::Kill { call, expires_ms, .. } => self.replies.accept(*call, 0, 0, LogIndex(0), *expires_ms),
             Item::EndSession(_) => {}
         }
     }
@@ -51,7 +51,8 @@ impl Slot {
                 if !entry.call.session.is_object() && holds(entry.method).unwrap_or(false) {
                     self.owners.entry(entry.owner).or_default().insert(object);
                 }
-                self.replies.accept(entry.call, entry.method, index, entry.deadline_ms.unwrap_or(0));
+                let hash = self.objects.get(object).map_or(0, |entry| entry.hash());
+                self.replies.accept(entry.call, entry.method, hash, index, entry.deadline_ms.unwrap_or(0));
             }
             EntryKind::Cancel { call, why: GiveUp::Cancelled, .. } | EntryKind::TakeBack { call, .. } => {
                 // At the primary, it has given up already.

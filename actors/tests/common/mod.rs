@@ -24,6 +24,8 @@ pub struct Bench {
     /// Whether an actor applies all entries that it has before the slot hears of any.
     pub in_runs: bool,
     origins: Vec<(CallId, u32)>,
+    /// Calls whose answers the slot need not keep for a cancel.
+    pub taken_back: Vec<CallId>,
 }
 
 /// What a test calls.
@@ -73,6 +75,7 @@ impl Bench {
             hold_nested: false,
             in_runs: false,
             origins: Vec::new(),
+            taken_back: Vec::new(),
         }
     }
 
@@ -135,6 +138,7 @@ impl Bench {
                     while let Some(entry) = self.next_of_run(object) {
                         instance.borrow_mut().apply(&entry, &mut self.scratch, &mut outcomes);
                     }
+                    self.taken_back.extend(&outcomes.taken_back);
                     self.slot.handle_outcomes(object, outcomes, true, &mut self.effects);
                 }
                 Effect::Reply { call, answer } => self.reply(call, answer),

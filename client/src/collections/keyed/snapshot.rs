@@ -23,7 +23,8 @@ use crate::value::{Value, decode};
 /// Taking it is one round trip and copies nothing. While it is held, the node keeps of each entry that is changed what
 /// it was, so it costs memory there in proportion to the changes, and each change a little more. Give it back soon: it
 /// is given back when the last of this value, its clones and its iterators is dropped, by [`release`](Self::release),
-/// or when the owner or its session ends. After that, reading ends with [`Error::Superseded`].
+/// or when the owner or its session ends. The oldest snapshot of a map also ends when all of them together would keep
+/// more than 256 MiB. After that, reading ends with [`Error::Superseded`].
 pub struct MapSnapshot<K, V, O> {
     place: Place<MapObjectHandle>,
     len: u64,
