@@ -129,6 +129,8 @@ async fn gather(seeds: &[String]) -> Result<ClusterReport, Failure> {
         let answer = answer.await.unwrap_or_else(|error| Err(error.to_string()));
         nodes.push(NodePart::new(&group.view, member, answer));
     }
+    // Their numbers say only in which order they came.
+    nodes.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(ClusterReport::new(&group, nodes))
 }
 
