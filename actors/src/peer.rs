@@ -63,6 +63,16 @@ pub enum PeerBody {
     },
 }
 
+impl PeerBody {
+    /// Whether it answers something that is said again if no answer comes, but not at once.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::Ack(_) | Self::Lacking(_) | Self::Refused | Self::Copied { .. } => true,
+            Self::Append { .. } | Self::Image { .. } => false,
+        }
+    }
+}
+
 /// An entry as it is shipped, without the object's number, which is each copy's own.
 #[derive(Serialize, Deserialize)]
 struct Shipped<T> {

@@ -1,9 +1,14 @@
 //! Experiments: Greenroom beside its peers, in one run, as ratios.
 
+mod chaos;
+mod cluster;
 mod footprint;
 mod machine;
 mod micro;
+mod network;
+mod probes;
 mod recipes;
+mod replication;
 mod report;
 mod servers;
 mod stages;
@@ -35,8 +40,12 @@ struct Arguments {
 enum Experiment {
     /// Increments of a counter: latency of one caller, throughput of many.
     Micro(micro::Options),
+    /// Nodes that are killed, paused, cut off and started anew under load, and what their clients see.
+    Chaos(chaos::Options),
     /// Bytes of memory for each idle object.
     Footprint(footprint::Options),
+    /// What copies cost and what they are worth: latency, throughput, failover, and a node that joins.
+    Replication(replication::Options),
     /// Locks, semaphores, barriers and channels, beside the usual recipes.
     Sync(sync::Options),
     /// What the stages of a call cost, without the network.
@@ -48,11 +57,15 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let measured = match &arguments.experiment {
         Experiment::Micro(options) => micro::run(options),
+        Experiment::Chaos(options) => chaos::run(options),
         Experiment::Footprint(options) => footprint::run(options),
+        Experiment::Replication(options) => replication::run(options),
         Experiment::Sync(options) => sync::run(options),
         Experiment::Stages(options) => stages::run(options),
     };
-    let outcome = measured.and_then(|report| report.finish(arguments.json.as_deref(), arguments.check));
+    // What is lost or doubled is no figure to look at.
+    let check = arguments.check || matches!(arguments.experiment, Experiment::Chaos(_));
+    let outcome = measured.and_then(|report| report.finish(arguments.json.as_deref(), check));
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

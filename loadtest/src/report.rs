@@ -103,6 +103,11 @@ impl Report {
         Self { experiment, machine: machine::describe(), peer, sections: Vec::new() }
     }
 
+    /// Whether every goal is met.
+    pub(crate) fn is_met(&self) -> bool {
+        self.sections.iter().flat_map(|section| &section.figures).all(|figure| figure.goal.is_met(figure.judged))
+    }
+
     /// Prints the report, writes it, and judges it; whether every goal that counts was met.
     pub(crate) fn finish(self, json: Option<&Path>, check: bool) -> anyhow::Result<bool> {
         println!("{} on {}", self.experiment, self.machine);
@@ -110,13 +115,11 @@ impl Report {
             println!("beside {peer}, in the same run; medians of interleaved rounds");
         }
         println!("  {:<44} {:>14} {:>14} {:>8}  {:<14} ", "", "greenroom", "peer", "ratio", "goal");
-        let mut all_met = true;
         for section in &self.sections {
             if !section.name.is_empty() {
                 println!("{}:", section.name);
             }
             for figure in &section.figures {
-                all_met &= figure.goal.is_met(figure.judged);
                 figure.print(check);
             }
         }
@@ -124,7 +127,7 @@ impl Report {
             let text = serde_json::to_string_pretty(&self)?;
             std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
         }
-        Ok(!check || all_met)
+        Ok(!check || self.is_met())
     }
 }
 

@@ -96,7 +96,7 @@ impl Server {
 }
 
 /// A port with as many free ports from it on.
-fn free_ports(count: u16) -> anyhow::Result<u16> {
+pub(crate) fn free_ports(count: u16) -> anyhow::Result<u16> {
     for _ in 0..100 {
         let first = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();

@@ -20,6 +20,8 @@ use crate::shard::{LinkClosed, LinkOpen, PeerFrames, Shard};
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// The mean pause after a failed dial.
 const BACKOFF: Duration = Duration::from_millis(100);
+/// Answers to another copy that wait for a stream at most; what is beyond is asked for again.
+const WAITING_MAX: usize = 4096;
 
 /// A nested call, and the object that made it.
 #[derive(Clone, Debug)]
@@ -69,6 +71,10 @@ struct Link {
     outboxes: HashMap<ShardId, Arc<Outbox>>,
     /// Shards to which a stream is being opened; `None` while the layout is being asked for.
     opening: BTreeSet<Option<ShardId>>,
+    /// Answers to other copies that wait for a stream.
+    waiting: Vec<PeerMessage>,
+    /// Slots about which something else was to be said; it is said again when there is a stream.
+    unsaid: BTreeSet<SlotId>,
 }
 
 impl Peers {
@@ -186,7 +192,8 @@ impl Peers {
         }
     }
 
-    /// Says something to another copy, if there is a stream; if not, one is opened, and what was not said will be said again.
+    /// Says something to another copy, if there is a stream; if not, one is opened. Answers wait for it; all else will be said
+    /// again then.
     pub(crate) fn tell(&mut self, node: NodeId, message: &PeerMessage) {
         if self.installed.table.member(node).is_none() {
             return;
@@ -199,7 +206,28 @@ impl Peers {
         {
             return;
         }
+        if !message.body.is_answer() {
+            link.unsaid.insert(message.slot);
+        } else if link.waiting.len() < WAITING_MAX {
+            link.waiting.push(message.clone());
+        }
         self.open(node, shard);
+    }
+
+    /// A stream to the node is there, or it is known what streams there may be.
+    fn tell_waiting(&mut self, node: NodeId) {
+        let link = self.links.entry(node).or_default();
+        let (waiting, unsaid) = (std::mem::take(&mut link.waiting), std::mem::take(&mut link.unsaid));
+        for message in waiting {
+            self.tell(node, &message);
+        }
+        for slot in unsaid {
+            let link = self.links.entry(node).or_default();
+            let shard = link.layout.as_ref().map(|layout| layout.shard_of(slot));
+            if shard.is_none_or(|shard| !link.outboxes.contains_key(&shard)) {
+                self.open(node, shard);
+            }
+        }
     }
 
     fn open(&mut self, node: NodeId, shard: Option<ShardId>) {
@@ -255,6 +283,7 @@ impl Peers {
         if let Some((shard, outbox)) = open.stream {
             link.outboxes.insert(shard, outbox);
         }
+        self.tell_waiting(open.node);
         self.push_all(open.node);
     }
 
@@ -262,6 +291,9 @@ impl Peers {
     pub(crate) fn closed(&mut self, closed: &LinkClosed) {
         let link = self.links.entry(closed.node).or_default();
         link.opening.remove(&closed.shard);
+        // Whoever waits for an answer asks again.
+        link.waiting.clear();
+        link.unsaid.clear();
         if let Some(shard) = closed.shard {
             link.outboxes.remove(&shard);
         }

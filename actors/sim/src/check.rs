@@ -20,9 +20,9 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Some ten seconds and some 500 MB at most for each object.
+    /// Some seconds and a few 100 MB at most for each object.
     fn default() -> Self {
-        Self { steps_max: 20_000_000, configurations_max: 10_000_000 }
+        Self { steps_max: 3_000_000, configurations_max: 3_000_000 }
     }
 }
 

@@ -225,6 +225,8 @@ impl<'a, S: Specification> Search<'a, S> {
         self.round += 1;
         let begun = self.unanswered.iter().take_while(|entry| entry.invoked_at <= until).count();
         let unused: Vec<_> = (0..begun).filter(|&index| !self.used.contains(index)).collect();
+        // Looking is work too: without this a search could be long and have few steps.
+        self.steps += unused.len() as u64;
         let mut moves = Vec::new();
         for (place, &index) in unused.iter().enumerate() {
             let class = self.unanswered_classes[index];

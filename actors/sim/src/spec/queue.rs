@@ -20,8 +20,8 @@ pub struct QueueSpec {
     received: HashMap<i64, (u64, u64)>,
     /// Whether values are unique, and nobody was told that there is no room.
     receive_early: bool,
-    /// Whether all that left the queue is in `received`: values are unique, and no call that may have taken one is unanswered.
-    all_seen: bool,
+    /// When the unanswered calls that may have taken a value began, in order; `None` where values are not unique.
+    removals: Option<Vec<u64>>,
 }
 
 impl QueueSpec {
@@ -34,17 +34,30 @@ impl QueueSpec {
         self.capacity.is_none_or(|capacity| state.len() < capacity)
     }
 
-    /// When the receiving of a value begins and ends. What nobody received comes last, unless unanswered calls took it.
-    fn window(&self, value: i64) -> (u64, u64) {
-        let unseen = if self.all_seen { (u64::MAX, u64::MAX) } else { (0, u64::MAX) };
-        self.received.get(&value).copied().unwrap_or(unseen)
+    /// When the receiving of a value begins and ends, after so many values that nobody received.
+    ///
+    /// The first of those was taken by an unanswered call, the second by another, so not before that many have begun; what is
+    /// left stays for ever.
+    fn window(&self, value: i64, unseen_before: u32) -> (u64, u64) {
+        if let Some(&window) = self.received.get(&value) {
+            return window;
+        }
+        let removals = self.removals.as_ref();
+        let from = removals.map_or(0, |begun| begun.get(unseen_before as usize).copied().unwrap_or(u64::MAX));
+        (from, u64::MAX)
     }
 
     /// All that was sent before comes out before.
     fn send(&self, state: &QueueState, value: i64) -> Option<QueueState> {
-        let (from, to) = self.window(value);
+        let unseen = self.sequences.unseen(state);
+        let (from, to) = self.window(value, unseen);
+        let unseen = unseen + u32::from(!self.received.contains_key(&value));
         let fits = self.has_room(state) && self.sequences.latest(state) <= to;
-        fits.then(|| self.sequences.push(state, value, from))
+        fits.then(|| self.sequences.push(state, value, from, unseen))
+    }
+
+    fn all_seen(&self) -> bool {
+        self.removals.as_ref().is_some_and(Vec::is_empty)
     }
 
     fn take(&self, state: &QueueState, is_right: impl FnOnce(i64) -> bool) -> Option<QueueState> {
@@ -96,7 +109,10 @@ impl Specification for QueueSpec {
         }
         let no_room_seen = entries.iter().any(|entry| entry.step.reply == Some(Reply::Refused));
         self.receive_early = !no_room_seen;
-        self.all_seen = !entries.iter().any(|entry| entry.returned_at.is_none() && sent_by(&entry.step).is_none());
+        let unanswered = entries.iter().filter(|entry| entry.returned_at.is_none() && sent_by(&entry.step).is_none());
+        let mut removals: Vec<_> = unanswered.map(|entry| entry.invoked_at).collect();
+        removals.sort_unstable();
+        self.removals = Some(removals);
         let seen =
             entries.iter().filter(|entry| sent_by(&entry.step).is_some_and(|value| self.received.contains_key(&value)));
         let last_seen = seen.map(|entry| entry.invoked_at).max().unwrap_or(0);
@@ -123,7 +139,7 @@ impl Specification for QueueSpec {
 
     /// A value that is received before another is received at all was sent before it.
     fn narrow(&self, candidates: &mut Vec<usize>, entries: &[Entry]) {
-        let window = |&index: &usize| sent_by(&entries[index].step).map(|value| self.window(value));
+        let window = |&index: &usize| sent_by(&entries[index].step).map(|value| self.window(value, 0));
         if let Some(first) = candidates.iter().filter_map(window).map(|(_, to)| to).min() {
             candidates.retain(|index| window(index).is_none_or(|(from, _)| from <= first));
         }
@@ -137,13 +153,13 @@ impl Specification for QueueSpec {
             return true;
         }
         let needs_it_gone = needs_none || received_by(&urgent.step).is_some();
-        self.receive_early && needs_it_gone && (self.all_seen || self.received.contains_key(&front))
+        self.receive_early && needs_it_gone && (self.all_seen() || self.received.contains_key(&front))
     }
 
     /// Nothing else takes a value from the front that nobody saw come out.
     fn prefers_unanswered(&self, state: &QueueState) -> bool {
         let Some((front, _)) = self.sequences.pop(state) else { return false };
-        !self.received.is_empty() && !self.all_seen && !self.received.contains_key(&front)
+        !self.received.is_empty() && !self.all_seen() && !self.received.contains_key(&front)
     }
 
     fn forced(&self, step: &Step) -> bool {

@@ -201,7 +201,7 @@ fn execute<S: Specification>(spec: &S, object_type: ObjectType, plans: &[Plan]) 
 pub(crate) fn arbitrary(object_type: ObjectType, plans: &[Plan]) -> History {
     let mut history = History::new();
     let object = history.object("object", object_type);
-    let is_unique = plans[0].reply % 4 > 0;
+    let is_unique = !plans[0].reply.is_multiple_of(4);
     for (index, plan) in plans.iter().enumerate() {
         let at = 100 + 10 * index as u64;
         let call = call_of(object_type, plan, is_unique.then_some(index));

@@ -5,9 +5,16 @@
 use hashbrown::HashMap;
 
 use super::{Entry, received_by, sent_by};
+use crate::call::{Call, QueueCall, Reply};
 
-/// Two or three entries of a queue with unique values that no order makes right.
+/// Entries that no order makes right; all but the first rule hold where values are unique.
 pub(super) fn refute(entries: &[Entry]) -> Option<(&'static str, Vec<Entry>)> {
+    let refused = |entry: &&Entry| {
+        matches!((entry.step.call, entry.step.reply), (Call::Queue(QueueCall::Send(_)), Some(Reply::Refused)))
+    };
+    if let Some(entry) = entries.iter().find(refused) {
+        return Some(("a call that waits for room is not refused", vec![*entry]));
+    }
     let mut sent = HashMap::<i64, &Entry>::new();
     for entry in entries {
         if let Some(value) = sent_by(&entry.step)

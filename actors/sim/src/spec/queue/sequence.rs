@@ -62,17 +62,19 @@ struct Node {
     jump: u32,
     /// The latest beginning of the receiving of this value or one that was sent before.
     latest: u64,
+    /// How many of the values up to this one nobody received.
+    unseen: u32,
 }
 
 impl Sequences {
-    pub(super) fn push(&self, state: &QueueState, value: i64, received_from: u64) -> QueueState {
+    pub(super) fn push(&self, state: &QueueState, value: i64, received_from: u64, unseen: u32) -> QueueState {
         let mut nodes = self.nodes.borrow_mut();
         let parent = node(&nodes, state.last);
         let jump = node(&nodes, parent.jump);
         let is_even = parent.depth - jump.depth == jump.depth - node(&nodes, jump.jump).depth;
         let jump = if is_even { jump.jump } else { state.last };
         let latest = received_from.max(parent.latest);
-        nodes.push(Node { value, depth: state.sent + 1, parent: state.last, jump, latest });
+        nodes.push(Node { value, depth: state.sent + 1, parent: state.last, jump, latest, unseen });
         let last = u32::try_from(nodes.len()).expect("a search sends fewer than 2^32 values");
         let fingerprint = state.fingerprint ^ mark(value, state.sent);
         QueueState { last, sent: state.sent + 1, fingerprint, head: state.head }
@@ -91,6 +93,11 @@ impl Sequences {
     /// The latest beginning of the receiving of a value that was sent so far: of one that is out it was not later than now.
     pub(super) fn latest(&self, state: &QueueState) -> u64 {
         node(&self.nodes.borrow(), state.last).latest
+    }
+
+    /// How many of the values that were sent so far nobody received.
+    pub(super) fn unseen(&self, state: &QueueState) -> u32 {
+        node(&self.nodes.borrow(), state.last).unseen
     }
 
     pub(super) fn describe(&self, state: &QueueState) -> String {
