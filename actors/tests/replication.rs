@@ -6,7 +6,7 @@ mod cluster;
 
 use cluster::{Cluster, made_with};
 use greenroom_actors::objects::{Barrier, Counter};
-use greenroom_actors::{CallId, Fault, Lane, Refusal, Sequence, SessionId, ViewCommand, Wanted};
+use greenroom_actors::{CallId, Fault, Lane, Refusal, Sequence, SessionId, Targets, ViewCommand, Wanted};
 
 type Waited = Result<greenroom_actors::objects::BarrierWaitResult, greenroom_actors::objects::Aborted>;
 
@@ -112,12 +112,12 @@ fn a_copy_that_is_made_while_calls_go_on_comes_to_the_same() {
     cluster.kill(dead);
     cluster.settle();
     cluster.join("fresh");
-    let targets = greenroom_actors::Targets::of(&cluster.view);
+    let targets = Targets::of(&cluster.view);
     let starts = cluster.view.iter().filter_map(|(slot, placement)| {
         let node = targets.of_slot(slot).iter().find(|node| !placement.in_sync.contains(node))?;
         Some((slot, placement.epoch, *node))
     });
-    let starts = greenroom_actors::ViewCommand::StartCopies(starts.collect());
+    let starts = ViewCommand::StartCopies(starts.collect());
     cluster.change(&starts);
     for n in 0..100 {
         cluster.send::<Counter>(1, &format!("c{n}"), "add", &(1_000_i64,));
@@ -146,7 +146,7 @@ fn a_primary_that_was_cut_off_answers_nothing_more() {
     // It never hears that it was replaced.
     let stale = cluster.hosts.remove(&cut).unwrap();
     let alive = cluster.hosts.keys().copied().collect();
-    let command = greenroom_actors::ViewCommand::Remove { node: cut, alive };
+    let command = ViewCommand::Remove { node: cut, alive };
     cluster.change(&command);
     cluster.hosts.insert(cut, stale);
     cluster.cut.clear();
