@@ -192,7 +192,8 @@ fn a_node_joins_by_the_line_that_dev_prints_and_leaves_when_it_is_told_to() {
     let dev = Dev::start();
     let counters: Vec<String> = (0..20).map(|key| format!("Counter/{key}")).collect();
     counters.iter().for_each(|counter| assert_eq!(dev.ask(&["call", counter, "add", "5"]), "5"));
-    let mut leave: [Box<dyn FnMut(&mut Running)>; 2] = [
+    type Leave<'a> = Box<dyn FnMut(&mut Running) + 'a>;
+    let mut leave: [Leave<'_>; 2] = [
         Box::new(|node| node.signal("TERM")),
         Box::new(|_| assert_eq!(dev.ask(&["leave", "n4", "--yes"]), "n4 has left")),
     ];
