@@ -30,7 +30,7 @@ pub struct CoordinatorSettings {
 
 impl Default for CoordinatorSettings {
     fn default() -> Self {
-        Self { copies_max: 32, copies_per_node_max: 8, backoff_ms: 500, backoff_ms_max: 60_000 }
+        Self { copies_max: 256, copies_per_node_max: 128, backoff_ms: 500, backoff_ms_max: 60_000 }
     }
 }
 

@@ -171,6 +171,13 @@ impl Slot {
         &mut self.objects
     }
 
+    /// Removes the object if it does not exist and nothing is on its way to it; returns whether it was removed.
+    ///
+    /// Entries that may still have to be shipped name objects by number, so as long as there are any all keep theirs.
+    pub fn remove_vacant(&mut self, object: ObjectNumber) -> bool {
+        self.log.len() == 0 && self.objects.remove_vacant(object)
+    }
+
     /// The replies that are kept for retries.
     pub fn replies(&self) -> &ReplyTable {
         &self.replies

@@ -6,7 +6,7 @@ mod cluster;
 
 use cluster::{Cluster, made_with};
 use greenroom_actors::objects::{BarrierObject, CounterObject};
-use greenroom_actors::{CallId, Fault, Lane, Refusal, Sequence, SessionId, ViewCommand, Wanted};
+use greenroom_actors::{CallId, Fault, Lane, Refusal, Sequence, SessionId, Targets, ViewCommand, Wanted};
 
 type Waited = Result<greenroom_actors::objects::BarrierWaitResult, greenroom_actors::objects::Aborted>;
 
@@ -112,7 +112,7 @@ fn a_copy_that_is_made_while_calls_go_on_comes_to_the_same() {
     cluster.kill(dead);
     cluster.settle();
     cluster.join("fresh");
-    let targets = greenroom_actors::Targets::of(&cluster.view);
+    let targets = Targets::of(&cluster.view);
     let starts = cluster.view.iter().filter_map(|(slot, placement)| {
         let node = targets.of_slot(slot).iter().find(|node| !placement.in_sync.contains(node))?;
         Some((slot, placement.epoch, *node))

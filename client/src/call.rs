@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use greenroom_actors::wire::{Request, parts};
-use greenroom_actors::{CallId, Error, Fault, JobId, OutgoingCall, Refusal, SlotId, check_key, hash_object, slot_of};
+use greenroom_actors::{
+    CallId, Error, Fault, JobId, OutgoingCall, Refusal, SlotId, SlotPlace, check_key, hash_object, slot_of,
+};
 use tokio::sync::oneshot;
 
 use crate::client::Shared;
@@ -213,6 +215,12 @@ impl Call {
         }
         let route = match self.shared.directory.route(self.slot) {
             Some(route) => route,
+            None if self.is_lost().await => {
+                return match self.in_doubt {
+                    true => Next::Lost(self.unknown("all nodes that had the object are gone".to_owned())),
+                    false => Next::Return(Err(self.outgoing.refused(Refusal::DataLost))),
+                };
+            }
             None => match self.within(self.shared.directory.ensure_route(self.slot)).await {
                 Some(Ok(route)) => route,
                 Some(Err(why)) => return self.look_around(why).await,
@@ -303,6 +311,17 @@ impl Call {
     /// Whether the cluster's members never change, so that a process that is gone took with it what it held.
     fn is_fixed(&self) -> bool {
         self.shared.directory.table().is_none_or(|table| table.fixed)
+    }
+
+    /// Whether all copies of the slot are gone, by the newest table that is to be had.
+    async fn is_lost(&self) -> bool {
+        let directory = &self.shared.directory;
+        let is_lost = || directory.table().and_then(|table| table.place(self.slot).map(SlotPlace::is_lost));
+        if is_lost() == Some(true) {
+            // An operator may have accepted the loss since.
+            let _ = self.within(self.shared.refresh()).await;
+        }
+        is_lost() == Some(true)
     }
 
     /// The node that should serve the slot cannot be reached: others may know who does now.

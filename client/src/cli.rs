@@ -1,10 +1,13 @@
 //! The operator's tool: the command `greenroom`, and the same in every program as `my-app greenroom …`.
 
+mod accept_loss;
 mod call;
 mod delete;
 mod describe;
 #[cfg(feature = "embedded")]
 mod dev;
+mod forget;
+mod leave;
 mod names;
 #[cfg(feature = "embedded")]
 mod node;
@@ -12,6 +15,7 @@ mod objects;
 mod output;
 #[cfg(feature = "embedded")]
 mod ports;
+mod propose;
 mod reach;
 mod readable;
 mod report;
@@ -54,6 +58,12 @@ enum Command {
     Dev(dev::DevCommand),
     /// Show the nodes of a cluster, their shards, and what they do
     Status(status::StatusCommand),
+    /// Have a node leave its cluster: what it has moves to others first, then it stops
+    Leave(leave::LeaveCommand),
+    /// Give up a node that is gone for good, with what only it had
+    Forget(forget::ForgetCommand),
+    /// Let slots whose data is lost begin anew, empty
+    AcceptLoss(accept_loss::AcceptLossCommand),
     /// Call a method of an object: TYPE/KEY METHOD ARGUMENTS…
     Call(call::CallCommand),
     /// List the objects of a cluster, of any type, also of types that only its nodes know
@@ -164,7 +174,10 @@ impl Tool {
             Command::Node(command) => node::run(command),
             #[cfg(feature = "embedded")]
             Command::Dev(command) => dev::run(self, command),
-            Command::Status(command) => status::run(command),
+            Command::Status(command) => status::run(self, command),
+            Command::Leave(command) => leave::run(self, command),
+            Command::Forget(command) => forget::run(self, command),
+            Command::AcceptLoss(command) => accept_loss::run(command),
             Command::Call(command) => call::run(self, command),
             Command::Objects(command) => objects::run(self, command),
             Command::Describe(command) => describe::run(self, command),

@@ -8,7 +8,7 @@ mod dev;
 
 use std::net::{Ipv4Addr, TcpListener};
 
-use dev::{Dev, GREENROOM, NODE_PORTS};
+use dev::{Dev, GREENROOM, N_SLOTS, NODE_PORTS};
 use serde_json::{Value, json};
 use support::{Running, command, free_ports, is_free, run, until};
 
@@ -20,22 +20,33 @@ fn status_shows_all_nodes_and_the_slots_spread_over_all_shards() {
     let nodes = status["nodes"].as_array().expect("is a list");
     let names: Vec<_> = nodes.iter().map(|node| node["name"].as_str().expect("has a name")).collect();
     assert_eq!(names, ["n1", "n2", "n3"]);
-    let mut n_slots = 0;
+    let (mut n_slots, mut n_backups) = (0, 0);
     for node in nodes {
         assert_eq!(node["state"], "up");
+        n_backups += node["backup"].as_u64().expect("is a number");
         let shards = node["shards"].as_array().expect("is a list");
         assert_eq!(shards.len(), 2);
         for shard in shards {
             let slots = shard["slots"].as_u64().expect("is a number");
-            assert!(slots > 1024 / 6 / 3, "{shard}");
+            assert!(slots > N_SLOTS as u64 / 6 / 3, "{shard}");
             n_slots += slots;
         }
     }
-    assert_eq!(n_slots, 1024);
-    assert_eq!(status["totals"]["slots"], 1024);
+    assert_eq!((n_slots, n_backups), (N_SLOTS as u64, N_SLOTS as u64), "every slot has two copies");
+    assert_eq!(status["totals"]["slots"], N_SLOTS);
+    assert_eq!(status["totals"]["backup_slots"], N_SLOTS);
+    let cluster = &status["cluster"];
+    assert_eq!(
+        (&cluster["copies"], &cluster["slots_short"], &cluster["slots_lost"]),
+        (&json!(2), &json!(0), &json!(0))
+    );
+    let mut voters: Vec<_> = cluster["voters"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    voters.sort_unstable();
+    assert_eq!(voters, ["n1", "n2", "n3"]);
+    assert!(voters.contains(&cluster["leader"].as_str().expect("somebody leads")));
 
     let text = dev.ask(&["status"]);
-    assert!(text.starts_with("3 of 3 nodes are up; 1024 slots\n"), "{text}");
+    assert!(text.starts_with(&format!("3 of 3 nodes are up; {N_SLOTS} slots\nview ")), "{text}");
     assert_eq!(text.lines().filter(|line| line.contains("  up  ")).count(), 6, "{text}");
 }
 
@@ -163,20 +174,114 @@ fn nodes_end_with_a_dev_that_is_killed() {
 }
 
 #[test]
-#[cfg(target_os = "linux")]
 fn a_dead_node_is_reported_and_the_others_go_on() {
     let mut dev = Dev::start();
-    dev.kill_a_node();
-    until("the node is down", || dev.status()["cluster"]["nodes_up"] == 2);
-    let status = dev.status();
-    let is_down = |node: &&Value| node["state"] == "down" && node["reason"].is_string();
-    assert_eq!(status["nodes"].as_array().into_iter().flatten().filter(is_down).count(), 1, "{status}");
-    assert!(dev.ask(&["status"]).contains(" is down: cannot reach "));
-
+    assert_eq!(dev.ask(&["call", "Counter/hits", "add", "5"]), "5");
+    dev.kill(0);
+    until("the node is out", || names(&dev.status()) == ["n2", "n3"] && dev.status()["cluster"]["slots_short"] == 0);
+    assert_eq!(dev.ask(&["call", "Counter/hits", "add", "5"]), "10");
+    assert!(dev.ask(&["status"]).starts_with("2 of 2 nodes are up; "));
     dev.process.signal("TERM");
     let (ended, errors) = dev.process.end();
     assert_eq!(ended.code(), Some(0));
-    assert!(errors.contains("has ended (signal: 9 (SIGKILL)); nodes left: 2"), "{errors}");
+    assert!(errors.contains("n1 has ended (signal: 9 (SIGKILL)); nodes left: 2"), "{errors}");
+}
+
+#[test]
+fn a_node_joins_by_the_line_that_dev_prints_and_leaves_when_it_is_told_to() {
+    let dev = Dev::start();
+    let counters: Vec<String> = (0..20).map(|key| format!("Counter/{key}")).collect();
+    counters.iter().for_each(|counter| assert_eq!(dev.ask(&["call", counter, "add", "5"]), "5"));
+    type Leave<'a> = Box<dyn FnMut(&mut Running) + 'a>;
+    let mut leave: [Leave<'_>; 2] = [
+        Box::new(|node| node.signal("TERM")),
+        Box::new(|_| assert_eq!(dev.ask(&["leave", "n4", "--yes"]), "n4 has left")),
+    ];
+    for (told, leave) in leave.iter_mut().enumerate() {
+        let mut node = dev.add_a_node();
+        until("the node has its share", || {
+            let status = dev.status();
+            let of_new = status["nodes"].as_array().into_iter().flatten().find(|node| node["name"] == "n4");
+            let has_share = |node: &Value| node["primary"].as_u64().is_some_and(|count| count > N_SLOTS as u64 / 8);
+            of_new.is_some_and(has_share) && status["cluster"]["slots_short"] == 0
+        });
+        leave(&mut node);
+        let (ended, errors) = node.end();
+        assert_eq!(ended.code(), Some(0), "{errors}");
+        until("the others have all again", || {
+            names(&dev.status()) == ["n1", "n2", "n3"] && dev.status()["cluster"]["slots_short"] == 0
+        });
+        let expected = (5 * (2 + told)).to_string();
+        counters.iter().for_each(|counter| assert_eq!(dev.ask(&["call", counter, "add", "5"]), expected));
+    }
+}
+
+#[test]
+fn what_the_last_copy_is_of_waits_for_its_node_until_an_operator_gives_it_up() {
+    let dev = Dev::with(&["--copies", "1"]);
+    let counters: Vec<String> = (0..30).map(|key| format!("Counter/{key}")).collect();
+    counters.iter().for_each(|counter| drop(dev.ask(&["call", counter, "add", "5"])));
+    let said = dev.say(&["forget", "n3", "--yes"]);
+    assert_eq!(said.status, Some(1), "{said:?}");
+    assert!(said.err.contains("`n3` is not known to be gone"), "{said:?}");
+    assert_eq!(dev.ask(&["accept-loss", "--yes"]), "no slot is lost");
+
+    dev.kill(2);
+    until("the node is suspected", || state(&dev.status(), "n3") == "suspect");
+    let status = dev.status();
+    assert!(status["cluster"]["slots_waiting"].as_u64().is_some_and(|count| count > 0), "{status}");
+    let answers = || counters.iter().map(|counter| dev.say(&["call", counter, "get", "--timeout-ms", "500"]));
+    assert!(answers().any(|said| said.status == Some(1) && said.err.contains("applied: no")), "some wait for it");
+    let said = dev.say(&["leave", "n3", "--yes"]);
+    assert!(said.err.contains("does not answer, and has the last copy of "), "{said:?}");
+    let said = dev.say(&["forget", "n3"]);
+    assert_eq!(said.status, Some(2), "{said:?}");
+    assert!(said.err.contains("Say so by --yes; nothing was done"), "{said:?}");
+    assert!(dev.ask(&["forget", "n3", "--yes"]).contains("n3 is forgotten; "));
+
+    let n_lost = || dev.status()["cluster"]["slots_lost"].as_u64().unwrap_or_default();
+    assert!(n_lost() > 0);
+    assert!(dev.ask(&["status"]).contains(" slots are lost, until `greenroom accept-loss` "));
+    assert!(answers().any(|said| said.err.contains("the data is lost: all nodes that had a copy are gone")));
+    assert!(dev.ask(&["accept-loss", "--yes"]).contains(" begun anew, empty"));
+    assert_eq!(n_lost(), 0);
+    let values: Vec<String> = counters.iter().map(|counter| dev.ask(&["call", counter, "get"])).collect();
+    assert!(values.iter().all(|value| value == "5" || value == "0") && values.iter().any(|value| value == "0"));
+}
+
+#[test]
+fn changes_that_make_no_sense_are_told_why() {
+    let dev = Dev::with(&["--nodes", "1"]);
+    let cases: [(&[&str], i32, &str); 4] = [
+        (&["leave", "n7", "--yes"], 1, "no member is named `n7`; there are n1"),
+        (&["leave", "n1", "--yes"], 1, "`n1` is the only node that stays"),
+        (&["forget", "n1"], 1, "`n1` is not known to be gone"),
+        (&["leave"], 2, "<NAME>"),
+    ];
+    for (words, status, part) in cases {
+        let said = dev.say(words);
+        assert_eq!(said.status, Some(status), "{said:?}");
+        assert!(said.err.contains(part), "{words:?}: {said:?}");
+    }
+    let listen = format!("127.0.0.1:{}", free_ports(NODE_PORTS));
+    let fixed = ["node", "--shards", "2", "--listen", &listen, "--members", &format!("n1={listen}")];
+    let mut fixed = Running::start(command(GREENROOM).args(fixed));
+    fixed.line("ready: ");
+    let said = run(command(GREENROOM).args(["leave", "n1", "--yes", "--cluster", &listen]));
+    assert!(said.err.contains("the members of this cluster are fixed"), "{said:?}");
+}
+
+fn nodes(status: &Value) -> impl Iterator<Item = &Value> {
+    status["nodes"].as_array().into_iter().flatten()
+}
+
+fn names(status: &Value) -> Vec<String> {
+    nodes(status).filter_map(|node| node["name"].as_str()).map(str::to_owned).collect()
+}
+
+fn state(status: &Value, name: &str) -> String {
+    let node = nodes(status).find(|node| node["name"] == name);
+    node.and_then(|node| node["state"].as_str()).unwrap_or_default().to_owned()
 }
 
 #[test]

@@ -291,16 +291,15 @@ fn a_watch_tells_each_change_once_until_it_is_interrupted() {
 }
 
 #[test]
-#[cfg(target_os = "linux")]
 fn a_dead_node_is_told_and_the_others_are_listed() {
-    let dev = Dev::start();
+    let dev = Dev::with(&["--copies", "1"]);
     let keys: Vec<String> = (0..24).map(|key| format!("key{key}")).collect();
     for key in &keys {
         dev.ask(&["call", &format!("Counter/{key}"), "increment"]);
     }
     let mut watch = Running::start(&mut dev.tool(&["watch", "Counter/key0", "--interval-ms", "20"]));
     watch.line("`Counter/key0`");
-    dev.kill_a_node();
+    dev.kill(2);
     until("the node is down", || dev.status()["cluster"]["nodes_up"] == 2);
     let said = dev.say(&["objects", "--json"]);
     assert_eq!(said.status, Some(0), "{said:?}");

@@ -1,16 +1,14 @@
 //! Each application on the node inside its program, small.
 
-use std::io::{BufRead, BufReader};
+mod common;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
-use std::{env, fs, thread};
+use std::{fs, thread};
 
+use common::{Dev, LIMIT, command, report, stderr};
 use serde_json::{Value, json};
-
-/// How long a run of processes may take.
-const LIMIT: Duration = Duration::from_secs(30);
 
 fn montecarlo(arguments: &[&str]) -> Output {
     run(env!("CARGO_BIN_EXE_montecarlo"), arguments)
@@ -34,51 +32,6 @@ fn barbershop(arguments: &[&str]) -> Output {
 
 fn run(program: &str, arguments: &[&str]) -> Output {
     command(program).args(arguments).output().expect("the program can be started")
-}
-
-/// The program without the settings of this process.
-fn command(program: &str) -> Command {
-    let mut command = Command::new(program);
-    for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GREENROOM_")) {
-        command.env_remove(name);
-    }
-    command
-}
-
-/// Nodes of an application, until the test ends.
-struct Dev {
-    process: Child,
-    cluster: String,
-}
-
-impl Dev {
-    fn start(program: &str) -> Self {
-        let mut dev = command(program);
-        dev.args(["greenroom", "dev", "--nodes", "2", "--shards", "1", "--port", "0"]);
-        // Nothing reads what it says later: it says it to nobody, for a full pipe would stop it.
-        let mut process = dev.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the nodes can be started");
-        let mut lines = BufReader::new(process.stdout.take().expect("is piped")).lines().map_while(Result::ok);
-        let cluster = lines.find_map(|line| line.trim().strip_prefix("export GREENROOM_CLUSTER=").map(str::to_owned));
-        thread::spawn(move || lines.for_each(drop));
-        Self { process, cluster: cluster.expect("says how it is reached") }
-    }
-}
-
-impl Drop for Dev {
-    fn drop(&mut self) {
-        // The nodes end with it.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn report(output: &Output) -> Value {
-    assert!(output.status.success(), "{}", stderr(output));
-    serde_json::from_slice(&output.stdout).expect("the output is one JSON object")
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 fn number(report: &Value, pointer: &str) -> f64 {
@@ -235,7 +188,7 @@ fn the_applications_of_synchronizers_refuse_sizes_that_make_no_sense() {
 #[test]
 fn a_pool_of_processes_comes_to_the_same_in_whatever_order_they_start() {
     let program = env!("CARGO_BIN_EXE_workerpool");
-    let dev = Dev::start(program);
+    let dev = Dev::start(program, 2);
     // All in one job, so that each run meets what the one before has left.
     for order in [["work", "work", "drive"], ["drive", "work", "work"], ["work", "drive", "work"]] {
         let processes = order.map(|word| {

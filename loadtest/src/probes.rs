@@ -100,7 +100,8 @@ async fn probe(seen: Arc<Seen>, slot: usize, counter: Counter, pause: Duration) 
         *seen.waiting[slot].lock().unwrap_or_else(PoisonError::into_inner) = Some(from);
         // Reads and writes in turn; an error is no answer.
         while !seen.stop.load(Ordering::Relaxed) {
-            let answered = if number % 2 == 0 { counter.add_async(1).await } else { counter.get_async().await };
+            let answered =
+                if number.is_multiple_of(2) { counter.add_async(1).await } else { counter.get_async().await };
             if answered.is_ok() {
                 break;
             }

@@ -1,5 +1,6 @@
 //! The life of a node in a cluster whose members come and go: it joins, goes by the views, leaves, or joins anew.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,14 +12,16 @@ use crate::control::{Current, Serving};
 use crate::options::NodeOptions;
 use crate::place::{Installed, JobNames, Place};
 use crate::ports::Ports;
-use crate::raft::{Me, RaftNode, Standing};
+use crate::raft::{GroupError, Me, RaftNode, Standing};
 use crate::running::Running;
-use crate::server::{NodeError, Ready, incarnation, serve_control};
+use crate::server::{Farewell, NodeError, Ready, incarnation, serve_control};
 
 /// How long founding or joining may take.
 const ENTER_WITHIN: Duration = Duration::from_secs(30);
 /// How long a change of the view is asked for; whoever needs it asks again.
 const PROPOSE_WITHIN: Duration = Duration::from_secs(2);
+/// How often a node that leaves looks whether it votes still.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long a node that could not join anew waits.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -32,15 +35,31 @@ pub(crate) struct Setup {
 
 /// Why one life of a node is over.
 enum End {
-    Stop,
+    /// It has been told to stop, or an operator has made it leave: what is under way may take so long.
+    Stop(Duration),
     /// The cluster has given the node up: what it has counts no more.
     Removed,
     /// It takes no part in the group any more.
-    Failed(String),
+    Failed(NodeError),
+}
+
+/// Whether a node is on its way out.
+enum Leaving {
+    No,
+    /// An operator has said so to the cluster: it stops when all that it has has moved, however long that takes.
+    Asked,
+    /// It has been told to stop, and does at this time at the latest.
+    Told {
+        deadline: Instant,
+        patience: Duration,
+    },
 }
 
 /// Runs a node until it is told to stop.
-pub(crate) async fn run(setup: Setup, mut stopped: oneshot::Receiver<Duration>, ready: Ready) {
+///
+/// # Errors
+/// Why it takes no part in its cluster any more.
+pub(crate) async fn run(setup: Setup, mut stopped: oneshot::Receiver<Farewell>, ready: Ready) -> Result<(), NodeError> {
     let options = &setup.options;
     let me = Me {
         cluster_name: options.cluster_name.clone(),
@@ -49,27 +68,26 @@ pub(crate) async fn run(setup: Setup, mut stopped: oneshot::Receiver<Duration>, 
     };
     let raft = match RaftNode::open(me, options.group.clone()).await {
         Ok(raft) => Arc::new(raft),
-        Err(error) => return ready.failed(NodeError::Group(error)),
+        Err(error) => return refused(ready, NodeError::Group(error)),
     };
     let listener = match setup.ports.control.try_clone() {
         Ok(listener) => listener,
-        Err(error) => return ready.failed(NodeError::Thread(error)),
+        Err(error) => return refused(ready, NodeError::Thread(error)),
     };
     serve_control(listener, &setup.current, Some(raft.service()));
     let mut ready = Some(ready);
-    let mut left = None;
-    while left.is_none() {
+    let ended = loop {
         let incarnation = incarnation();
         let entered = tokio::select! {
             entered = enter(&raft, options, incarnation) => entered,
-            _ = &mut stopped => break,
+            _ = &mut stopped => break Ok(()),
         };
         let node = match (entered, ready.take()) {
             (Ok(node), first) => {
                 ready = first;
                 node
             }
-            (Err(error), Some(first)) => return first.failed(NodeError::Group(error)),
+            (Err(error), Some(first)) => return refused(first, NodeError::Group(error)),
             (Err(error), None) => {
                 tracing::error!(%error, "the node cannot join its cluster again");
                 tokio::time::sleep(AGAIN).await;
@@ -78,27 +96,32 @@ pub(crate) async fn run(setup: Setup, mut stopped: oneshot::Receiver<Duration>, 
         };
         let layout = NodeLayout { node, incarnation, shards: setup.ports.shard_addresses.clone() };
         match live(&setup, &raft, layout, &mut ready, &mut stopped).await {
-            (End::Stop, patience) => left = Some(patience),
-            (End::Removed, _) => {
-                tracing::warn!(node = node.0, "the cluster has given this node up: it joins anew, empty")
-            }
-            (End::Failed(why), _) => {
-                tracing::error!(why, "the node stops: it takes no part in its cluster any more");
-                break;
+            End::Stop(_) => break Ok(()),
+            End::Removed => tracing::warn!(node = node.0, "the cluster has given this node up: it joins anew, empty"),
+            End::Failed(error) => {
+                tracing::error!(%error, "the node stops: it takes no part in its cluster any more");
+                break Err(error);
             }
         }
-    }
+    };
     setup.current.store(None);
     if let Ok(raft) = Arc::try_unwrap(raft) {
         raft.shutdown().await;
     }
+    ended
+}
+
+/// Whoever starts the node is told, and nobody else.
+fn refused(ready: Ready, error: NodeError) -> Result<(), NodeError> {
+    ready.failed(error);
+    Ok(())
 }
 
 async fn enter(
     raft: &RaftNode,
     options: &NodeOptions,
     incarnation: greenroom_actors::Incarnation,
-) -> Result<NodeId, crate::raft::GroupError> {
+) -> Result<NodeId, GroupError> {
     let view_is_there = raft.cluster() != greenroom_actors::ClusterId(0);
     if options.join.is_empty() && !view_is_there || options.join.is_empty() && raft.had_group() {
         return raft.found(options.slots, options.copies, incarnation, ENTER_WITHIN).await;
@@ -106,14 +129,14 @@ async fn enter(
     raft.join(&options.join, incarnation, ENTER_WITHIN).await
 }
 
-/// One life of the node, under one number; returns why it is over, and how much patience there is to stop.
+/// One life of the node, under one number; returns why it is over.
 async fn live(
     setup: &Setup,
     raft: &Arc<RaftNode>,
     layout: NodeLayout,
     ready: &mut Option<Ready>,
-    stopped: &mut oneshot::Receiver<Duration>,
-) -> (End, Duration) {
+    stopped: &mut oneshot::Receiver<Farewell>,
+) -> End {
     let (proposals, asked) = unbounded_channel();
     let view = raft.view().borrow().clone();
     let node = layout.node;
@@ -128,7 +151,7 @@ async fn live(
     });
     let running = match Running::start(&place, &setup.ports.shards) {
         Ok(running) => running,
-        Err(error) => return (End::Failed(error.to_string()), Duration::ZERO),
+        Err(error) => return End::Failed(NodeError::Thread(error)),
     };
     let proposer = actix_rt::spawn(propose(Arc::clone(raft), asked));
     let serving = Serving { place: Arc::clone(&place), shards: running.shards.clone() };
@@ -137,15 +160,15 @@ async fn live(
     if let Some(ready) = ready.take() {
         ready.done();
     }
-    let (end, patience) = follow(raft, &running, node, stopped).await;
-    setup.current.stop_if(matches!(end, End::Stop));
-    if matches!(end, End::Stop) {
+    let end = follow(raft, &running, node, stopped).await;
+    if let End::Stop(patience) = end {
+        setup.current.stop_if(true);
         running.drain(patience).await;
     }
     setup.current.store(None);
     running.stop();
     proposer.abort();
-    (end, patience)
+    end
 }
 
 /// Goes by the views, until the node is to stop (and its slots have moved) or is no member any more.
@@ -153,40 +176,55 @@ async fn follow(
     raft: &Arc<RaftNode>,
     running: &Running,
     node: NodeId,
-    stopped: &mut oneshot::Receiver<Duration>,
-) -> (End, Duration) {
+    stopped: &mut oneshot::Receiver<Farewell>,
+) -> End {
+    let drain = Duration::from_millis(running.place.options.drain_ms);
     let (mut views, mut standing) = (raft.view(), raft.standing());
-    let mut leaving: Option<(Instant, Duration)> = None;
+    let mut leaving = Leaving::No;
     loop {
         let view = views.borrow_and_update().clone();
-        let gone = !view.members.contains_key(&node);
+        let status = view.members.get(&node).map(|member| member.status);
+        if matches!(leaving, Leaving::No) && status == Some(MemberStatus::Leaving) {
+            tracing::info!(node = node.0, "an operator makes this node leave its cluster");
+            leaving = Leaving::Asked;
+        }
+        // Whoever goes while it votes takes a vote along: of two, the other one could decide nothing any more.
+        let votes = raft.voters().is_none_or(|voters| voters.contains(&raft.identity()));
+        let has_nothing = status.is_none() || (!view.holds_copies(node) && !votes);
         match leaving {
-            Some((_, patience)) if gone || !view.holds_copies(node) => return (End::Stop, patience),
-            Some((deadline, _)) if Instant::now() >= deadline => return (End::Stop, Duration::ZERO),
-            None if gone => return (End::Removed, Duration::ZERO),
-            Some(_) | None => {}
+            Leaving::Told { patience, .. } if has_nothing => return End::Stop(patience),
+            Leaving::Told { deadline, .. } if Instant::now() >= deadline => return End::Stop(Duration::ZERO),
+            Leaving::Asked if has_nothing => return End::Stop(drain),
+            Leaving::No if status.is_none() => return End::Removed,
+            Leaving::Told { .. } | Leaving::Asked | Leaving::No => {}
         }
         if running.place.newest().view.version != view.version {
             let installed = Installed::new(view, Some(running.place.newest().targets.clone()));
             running.install(&installed);
         }
-        let patience = leaving
-            .map_or(Duration::from_secs(3600), |(deadline, _)| deadline.saturating_duration_since(Instant::now()));
+        let is_told = matches!(leaving, Leaving::Told { .. });
+        let deadline = async {
+            match leaving {
+                Leaving::Told { deadline, .. } => tokio::time::sleep_until(deadline.into()).await,
+                Leaving::No | Leaving::Asked => pending().await,
+            }
+        };
         tokio::select! {
             changed = views.changed() => if changed.is_err() {
-                return (End::Failed("the group has ended".to_owned()), Duration::ZERO);
+                return End::Failed(GroupError::Ended("its task has ended".to_owned()).into());
             },
             changed = standing.changed() => {
                 if let (Ok(()), Standing::Failed(error)) = (changed, standing.borrow().clone()) {
-                    return (End::Failed(error.to_string()), Duration::ZERO);
+                    return End::Failed(error.into());
                 }
             }
-            patience = &mut *stopped, if leaving.is_none() => {
-                let patience = patience.unwrap_or(Duration::ZERO);
-                if patience.is_zero() || !others_stay(&raft.view().borrow(), node) {
-                    return (End::Stop, patience);
-                }
-                leaving = Some((Instant::now() + patience, patience));
+            farewell = &mut *stopped, if !is_told => {
+                let patience = match farewell {
+                    Ok(Farewell::Leave(patience)) if others_stay(&raft.view().borrow(), node) => patience,
+                    Ok(Farewell::Leave(patience) | Farewell::End(patience)) => return End::Stop(patience),
+                    Err(_) => return End::Stop(Duration::ZERO),
+                };
+                leaving = Leaving::Told { deadline: Instant::now() + patience, patience };
                 let raft = Arc::clone(raft);
                 drop(actix_rt::spawn(async move {
                     if let Err(error) = raft.propose(ViewCommand::Leave(node), patience).await {
@@ -194,7 +232,8 @@ async fn follow(
                     }
                 }));
             }
-            () = tokio::time::sleep(patience) => {}
+            () = deadline => {}
+            () = tokio::time::sleep(LOOK_AGAIN), if !matches!(leaving, Leaving::No) => {}
         }
     }
 }

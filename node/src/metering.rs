@@ -86,9 +86,10 @@ impl ShardMeter {
     }
 
     fn count(&mut self, slots: &[Option<Slot>], n_actors: usize, sessions: &Sessions) {
-        let mine = || slots.iter().flatten();
-        let n_slots = mine().count();
-        self.status.slots = u32::try_from(n_slots).unwrap_or(u32::MAX);
+        let mine = || slots.iter().flatten().filter(|slot| slot.is_primary());
+        let count = |slots: usize| u32::try_from(slots).unwrap_or(u32::MAX);
+        self.status.slots = count(mine().count());
+        self.status.backup_slots = count(slots.iter().flatten().filter(|slot| !slot.is_primary()).count());
         self.status.objects = mine().map(|slot| slot.objects().n_existing()).sum();
         self.status.parked = mine().map(|slot| slot.objects().n_parked()).sum();
         self.status.actors = n_actors as u64;

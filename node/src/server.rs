@@ -56,8 +56,18 @@ pub struct Node {
     current: Arc<Current>,
     address: String,
     drain: Duration,
-    stop: Option<oneshot::Sender<Duration>>,
+    stop: Option<oneshot::Sender<Farewell>>,
+    ended: Option<oneshot::Receiver<Result<(), NodeError>>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// How a node is told to stop, and how long what is under way may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// The others go on: they take what it has first.
+    Leave(Duration),
+    /// Nobody is to take anything.
+    End(Duration),
 }
 
 /// Tells whoever starts a node that it serves, or why it does not.
@@ -91,20 +101,23 @@ impl Node {
         let drain = Duration::from_millis(options.drain_ms);
         let current = Arc::new(Current::new(metrics));
         let (stop, stopped) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
         let (ready, is_ready): (_, Receiver<Result<(), NodeError>>) = channel();
         let setup = Setup { options, registry, ports, current: Arc::clone(&current) };
         let thread = std::thread::Builder::new().name("greenroom-node".to_owned());
         let thread = thread.spawn(move || {
             let is_fixed = setup.options.alone || setup.options.members.is_some();
-            System::new().block_on(async {
+            let ended = System::new().block_on(async {
                 match is_fixed {
                     true => run_fixed(setup, stopped, Ready(ready)).await,
                     false => membership::run(setup, stopped, Ready(ready)).await,
                 }
             });
+            // Not everybody asks how a node ended.
+            let _ = end.send(ended);
         });
         let thread = thread.map_err(NodeError::Thread)?;
-        let node = Self { current, address, drain, stop: Some(stop), thread: Some(thread) };
+        let node = Self { current, address, drain, stop: Some(stop), ended: Some(ended), thread: Some(thread) };
         // The sender goes with the thread, so this cannot wait for ever.
         match is_ready.recv() {
             Ok(Ok(())) => Ok(node),
@@ -135,13 +148,34 @@ impl Node {
     /// Stops the node: a member leaves its cluster, new calls are refused, calls under way are answered, for at most the
     /// drain time; then streams end.
     pub fn stop(mut self) {
-        self.stop_within(self.drain);
+        self.say(Farewell::Leave(self.drain));
     }
 
-    fn stop_within(&mut self, patience: Duration) {
+    /// Stops the node as [`stop`](Self::stop) does, but does not leave its cluster: for one whose nodes all end now, or for a
+    /// process that is soon started anew.
+    pub fn stop_and_stay(mut self) {
+        self.say(Farewell::End(self.drain));
+    }
+
+    /// Waits until the node ends by itself: an operator has made it leave its cluster, or it can take no part any more.
+    ///
+    /// # Errors
+    /// Why it takes no part any more.
+    pub async fn ended(&mut self) -> Result<(), NodeError> {
+        match &mut self.ended {
+            Some(ended) => {
+                let how = ended.await;
+                self.ended = None;
+                how.unwrap_or_else(|_| Err(NodeError::Thread(std::io::Error::other("the node's thread has ended"))))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn say(&mut self, farewell: Farewell) {
         if let Some(stop) = self.stop.take() {
             // The node may have ended by itself.
-            let _ = stop.send(patience);
+            let _ = stop.send(farewell);
         }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -151,7 +185,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.stop_within(Duration::ZERO);
+        self.say(Farewell::End(Duration::ZERO));
     }
 }
 
@@ -196,14 +230,17 @@ fn fixed_place(setup: &Setup) -> Result<Place, NodeError> {
     })
 }
 
-async fn run_fixed(setup: Setup, stopped: oneshot::Receiver<Duration>, ready: Ready) {
+async fn run_fixed(setup: Setup, stopped: oneshot::Receiver<Farewell>, ready: Ready) -> Result<(), NodeError> {
     let started = fixed_place(&setup).map(Arc::new).and_then(|place| {
         let running = Running::start(&place, &setup.ports.shards).map_err(NodeError::Thread)?;
         Ok((place, running))
     });
     let (place, running) = match started {
         Ok(started) => started,
-        Err(error) => return ready.failed(error),
+        Err(error) => {
+            ready.failed(error);
+            return Ok(());
+        }
     };
     let Setup { ports, current, .. } = setup;
     current.store(Some(Arc::new(Serving { place: Arc::clone(&place), shards: running.shards.clone() })));
@@ -211,9 +248,10 @@ async fn run_fixed(setup: Setup, stopped: oneshot::Receiver<Duration>, ready: Re
     let incarnation = place.incarnation().0;
     tracing::info!(node = place.options.name, shards = running.shards.len(), incarnation, "ready");
     ready.done();
-    let patience = stopped.await.unwrap_or(Duration::ZERO);
+    let (Farewell::Leave(patience) | Farewell::End(patience)) = stopped.await.unwrap_or(Farewell::End(Duration::ZERO));
     current.stop_if(true);
     running.drain(patience).await;
     current.store(None);
     running.stop();
+    Ok(())
 }

@@ -92,7 +92,7 @@ impl Core {
                 if let Some(entry) = slot.objects().get(object) {
                     entry.instance().borrow_mut().rest();
                 }
-                slot.objects_mut().remove_vacant(object);
+                slot.remove_vacant(object);
             }
             keep
         });

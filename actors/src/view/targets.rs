@@ -43,6 +43,18 @@ impl Targets {
         &order[..order.len().min(self.copies)]
     }
 
+    /// Whether every slot is where it should be, and nothing is under way.
+    pub fn are_met(&self, view: &View) -> bool {
+        view.iter().all(|(slot, placement)| {
+            let targets = self.of_slot(slot);
+            let is_wanted = |node: &NodeId| targets.contains(node);
+            placement.primary == targets.first().copied()
+                && placement.joining.is_none()
+                && placement.in_sync.len() == targets.len()
+                && placement.in_sync.iter().all(is_wanted)
+        })
+    }
+
     /// How many copies each slot can have now: as many as there should be, or as there are members that are up.
     pub fn n_copies(&self) -> usize {
         self.copies.min(self.members.len())
@@ -93,6 +105,22 @@ mod tests {
         let targets = Targets::of(&view);
         assert!((0..64).map(SlotId).all(|slot| !targets.order(slot).contains(&NodeId(1))));
         assert!((0..64).map(SlotId).all(|slot| targets.of_slot(slot).len() == 2));
+    }
+
+    #[test]
+    fn a_cluster_is_at_rest_when_every_slot_is_where_it_should_be() {
+        let mut view = joined(&["a", "b", "c"], 16, 2);
+        let targets = Targets::of(&view);
+        assert!(!targets.are_met(&view), "a has everything");
+        for slot in (0..16).map(SlotId) {
+            let wanted: Vec<u32> = targets.of_slot(slot).iter().map(|node| node.0).collect();
+            placed(&mut view, slot, &wanted);
+        }
+        assert!(targets.are_met(&view));
+        view.slots[3].in_sync.reverse();
+        assert!(targets.are_met(&view), "the order of the copies means nothing");
+        view.slots[3].in_sync.pop();
+        assert!(!targets.are_met(&view), "a copy is missing");
     }
 
     #[test]

@@ -38,7 +38,12 @@ impl View {
         let leaving = leaving.into_iter().filter(|_| is_replacement);
         let waiting = leaving.chain(gone).take(missing);
         let next: BTreeSet<Identity> = kept.iter().chain(&new).copied().chain(waiting).collect();
-        (next != *current).then_some(next)
+        // Without a majority of the new voters the change could not be committed, nor any other after it.
+        let is_alive = |identity: &&Identity| {
+            self.members.values().any(|member| member.identity == **identity && alive.contains(&member.node))
+        };
+        let n_alive = next.iter().filter(is_alive).count();
+        (next != *current && 2 * n_alive > next.len()).then_some(next)
     }
 }
 

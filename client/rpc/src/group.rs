@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use greenroom_actors::{Changed, ClusterId, JoinRefusal, NodeId, TableVersion, ViewCommand};
+use greenroom_actors::{Changed, ClusterId, Identity, JoinRefusal, NodeId, TableVersion, View, ViewCommand};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::FRAME_BYTES_MAX;
 use crate::link::dial;
-use crate::proto::ProposeRequest;
 use crate::proto::group_client::GroupClient;
+use crate::proto::{ProposeRequest, ViewRequest};
 
 /// The largest command that is taken, in bytes.
 pub const COMMAND_BYTES_MAX: usize = 2 << 20;
@@ -124,6 +125,17 @@ pub enum Renewal {
     NotMember,
 }
 
+/// The view and the group that holds it, as far as one node has been told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupView {
+    /// Who belongs to the cluster, and who holds what.
+    pub view: View,
+    /// Who leads the group; `None` if nobody is known to.
+    pub leader: Option<Identity>,
+    /// Who votes in it.
+    pub voters: Vec<Identity>,
+}
+
 /// Encodes the result of a call.
 pub fn encode_result<T: Serialize>(result: &Result<T, GroupRefusal>) -> bytes::Bytes {
     // Nothing but memory can lack for these types; an empty result is refused as malformed.
@@ -158,4 +170,21 @@ pub async fn propose(
         decode_result(&reply.map_err(|status| unreachable(status.message().to_owned()))?.into_inner().result)
     };
     tokio::time::timeout(timeout, ask).await.unwrap_or(Err(GroupRefusal::Expired { last: None }))
+}
+
+/// Asks the node at `address` for the view; `None` if its cluster has fixed members, and so no group.
+///
+/// # Errors
+/// [`GroupRefusal::NotReady`] before the node has joined its cluster, or that it does not answer.
+pub async fn view(address: &str, timeout: Duration) -> Result<Option<GroupView>, GroupRefusal> {
+    let unreachable = |why: String| GroupRefusal::Unreachable { address: address.to_owned(), why };
+    let ask = async {
+        let channel = dial(address, timeout).await.map_err(|error| unreachable(error.to_string()))?;
+        match GroupClient::new(channel).max_decoding_message_size(FRAME_BYTES_MAX).view(ViewRequest {}).await {
+            Ok(reply) => decode_result(&reply.into_inner().result).map(Some),
+            Err(status) if status.code() == tonic::Code::Unimplemented => Ok(None),
+            Err(status) => Err(unreachable(status.message().to_owned())),
+        }
+    };
+    tokio::time::timeout(timeout, ask).await.unwrap_or_else(|_| Err(unreachable("no answer in time".to_owned())))
 }

@@ -13,8 +13,10 @@ use super::{Failure, output};
 
 /// What a node's line on standard output begins with when it takes calls; `dev` waits for it.
 pub(super) const READY: &str = "ready: ";
-/// The variables that say what is logged, the first that is set; without either it is `info`.
+/// The variables that say what is logged, the first that is set; without either it is [`LOG_DEFAULT`].
 const LOG_VARIABLES: [&str; 2] = ["GREENROOM_LOG", "RUST_LOG"];
+/// The node says itself who leads and who is gone; the Raft library says it at every message.
+const LOG_DEFAULT: &str = "info,openraft=off";
 
 /// The words after `node`.
 #[derive(Clone, Debug, clap::Args)]
@@ -40,17 +42,19 @@ pub(super) fn run(command: &NodeCommand) -> Result<ExitCode, Failure> {
         StopSignals::listen()?
     };
     let parent_gone = command.stop_with_parent.then(watch_parent).transpose()?;
-    let node = Node::start(options, Some(metrics)).map_err(Failure::failed)?;
+    let mut node = Node::start(options, Some(metrics)).map_err(Failure::failed)?;
     let n_shards = node.layout().shards.len();
     output::line(format_args!("{READY}{name} at {}, {n_shards} shards", node.address()));
     let ended = runtime.block_on(async {
-        tokio::select! {
-            () = signals.next() => {}
-            () = closed(parent_gone) => {}
-        }
+        let stop: fn(Node) = tokio::select! {
+            () = signals.next() => Node::stop,
+            // Whoever started all nodes of a cluster, as `dev` does, ends them together: nobody would take what this one has.
+            () = closed(parent_gone) => Node::stop_and_stay,
+            ended = node.ended() => return ended.map(|()| ExitCode::SUCCESS).map_err(Failure::failed),
+        };
         tracing::info!(node = name, "stopping");
         tokio::select! {
-            _ = tokio::task::spawn_blocking(move || node.stop()) => Ok(ExitCode::SUCCESS),
+            _ = tokio::task::spawn_blocking(move || stop(node)) => Ok(ExitCode::SUCCESS),
             () = signals.next() => Err(Failure::Interrupted("stopped before everything under way was done".to_owned())),
         }
     });
@@ -66,7 +70,7 @@ fn install_log() -> Result<(), Failure> {
         Some((name, text)) => {
             EnvFilter::try_new(&text).map_err(|error| Failure::Usage(format!("{name} is `{text}`: {error}")))?
         }
-        None => EnvFilter::new("info,openraft=off"),
+        None => EnvFilter::new(LOG_DEFAULT),
     };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

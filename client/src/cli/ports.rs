@@ -59,6 +59,12 @@ impl Ports {
         (0..self.n_nodes).map(move |node| SocketAddr::from((Ipv4Addr::LOCALHOST, self.first + node * self.stride)))
     }
 
+    /// Where one more node could listen, if there is room for it; nobody has looked whether its ports are free.
+    pub(super) fn next(self) -> Option<SocketAddr> {
+        let after = Self::plan(self.first, self.n_nodes + 1, self.n_shards).ok()?;
+        after.nodes().last()
+    }
+
     /// Whether all ports are free, by taking each and giving it back.
     fn check(self) -> Result<(), String> {
         for node in self.nodes() {
@@ -94,6 +100,8 @@ mod tests {
         assert_eq!(ports(1), [7400, 7410, 7420]);
         assert_eq!(ports(9), [7400, 7410, 7420]);
         assert_eq!(ports(10), [7400, 7420, 7440]);
+        let next = |first| Ports::plan(first, 3, 1).expect("fits").next().map(|address| address.port());
+        assert_eq!((next(7400), next(65_514)), (Some(7430), None));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use greenroom_actors::SlotTable;
+use greenroom_actors::{Incarnation, SlotTable, View};
+use greenroom_rpc::group::{self, GroupView};
 use greenroom_rpc::proto::control_client::ControlClient;
 use greenroom_rpc::{FRAME_BYTES_MAX, describe, dial};
 use tonic::transport::Channel;
@@ -28,6 +29,23 @@ pub(super) async fn find_table(seeds: &[String]) -> Result<SlotTable, Failure> {
     for seed in seeds {
         match describe(seed, ANSWER_TIMEOUT).await {
             Ok((table, _)) => return Ok(table),
+            Err(error) => faults.push(error.to_string()),
+        }
+    }
+    Err(Failure::Failed(super::no_cluster(faults.join("; "))))
+}
+
+/// Asks any of the nodes for the view; of a cluster with fixed members it is made from their table.
+pub(super) async fn find_view(seeds: &[String]) -> Result<GroupView, Failure> {
+    let mut faults = Vec::new();
+    for seed in seeds {
+        match group::view(seed, ANSWER_TIMEOUT).await {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => {
+                let table = find_table(std::slice::from_ref(seed)).await?;
+                let view = View::fixed(&table, Incarnation(0));
+                return Ok(GroupView { view, leader: None, voters: Vec::new() });
+            }
             Err(error) => faults.push(error.to_string()),
         }
     }

@@ -10,6 +10,8 @@ use crate::support::{Running, Said, command, ports, run, signal};
 
 /// The command.
 pub const GREENROOM: &str = env!("CARGO_BIN_EXE_greenroom");
+/// Fewer slots than there are by default, so that copies are soon where they should be.
+pub const N_SLOTS: usize = 96;
 /// The ports of a node with two shards.
 pub const NODE_PORTS: u16 = 3;
 
@@ -17,14 +19,35 @@ pub const NODE_PORTS: u16 = 3;
 pub struct Dev {
     pub process: Running,
     pub cluster: String,
+    /// The processes of the nodes n1, n2, …
+    pub nodes: Vec<u32>,
+    /// The words of the command that adds a node, without the program.
+    pub more: Vec<String>,
 }
 
 impl Dev {
     pub fn start() -> Self {
-        let mut process =
-            Running::start(command(GREENROOM).args(["dev", "--nodes", "3", "--shards", "2", "--port", "0"]));
+        Self::with(&[])
+    }
+
+    /// With further arguments, which count more than those of others.
+    pub fn with(arguments: &[&str]) -> Self {
+        let mut dev = command(GREENROOM);
+        dev.args(["dev", "--shards", "2", "--port", "0"]).args(arguments);
+        let mut process = Running::start(dev.env("GREENROOM_SLOTS", N_SLOTS.to_string()));
         let cluster = process.line("export GREENROOM_CLUSTER=");
-        Self { process, cluster }
+        let number = |line: String| line.rsplit(' ').next().and_then(|word| word.parse().ok()).expect("is a number");
+        let nodes = (1..=ports(&cluster).len()).map(|node| number(process.line(&format!("n{node} at ")))).collect();
+        let more = process.line("greenroom node ");
+        let more = ["node"].into_iter().chain(more.split(' ')).map(str::to_owned).collect();
+        Self { process, cluster, nodes, more }
+    }
+
+    /// One more node, by the line that `dev` prints.
+    pub fn add_a_node(&self) -> Running {
+        let mut node = Running::start(command(GREENROOM).args(&self.more));
+        node.line("ready: ");
+        node
     }
 
     pub fn tool(&self, words: &[&str]) -> Command {
@@ -52,12 +75,8 @@ impl Dev {
         ports(&self.cluster).into_iter().flat_map(|port| port..port + NODE_PORTS)
     }
 
-    /// One of the nodes is gone, without a word.
-    #[cfg(target_os = "linux")]
-    pub fn kill_a_node(&self) {
-        let id = self.process.id();
-        let nodes = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).expect("can be read");
-        let first = nodes.split_whitespace().next().expect("has children").parse().expect("is a number");
-        signal(first, "KILL");
+    /// A node is gone, without a word.
+    pub fn kill(&self, node: usize) {
+        signal(self.nodes[node], "KILL");
     }
 }

@@ -267,7 +267,7 @@ fn named<T>(
 }
 
 fn capacity(number: usize) -> Option<u64> {
-    (number % 2 == 0).then_some(CAPACITY)
+    number.is_multiple_of(2).then_some(CAPACITY)
 }
 
 fn channel(number: usize, key: String) -> Channel<i64> {

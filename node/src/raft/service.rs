@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use greenroom_actors::wire::WIRE_VERSION;
-use greenroom_actors::{Changed, ClusterId, NodeId, RenewalId, ViewCommand};
-use greenroom_rpc::group::{Admitted, COMMAND_BYTES_MAX, GroupRefusal, Renewal, encode_result};
+use greenroom_actors::{Changed, ClusterId, Identity, NodeId, RenewalId, View, ViewCommand};
+use greenroom_rpc::group::{Admitted, COMMAND_BYTES_MAX, GroupRefusal, GroupView, Renewal, encode_result};
 use greenroom_rpc::proto::group_server::Group as GroupRpc;
 use greenroom_rpc::proto::{
     JoinReply, JoinRequest, ProposeReply, ProposeRequest, RaftKind, RaftReply, RaftRequest, RenewReply, RenewRequest,
+    ViewReply, ViewRequest,
 };
 use openraft::Snapshot;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
@@ -63,9 +64,23 @@ impl GroupRpc for GroupService {
         let result = encode_result(&self.renewed(&request.into_inner()).await);
         Ok(Response::new(RenewReply { result }))
     }
+
+    async fn view(&self, _: Request<ViewRequest>) -> Result<Response<ViewReply>, Status> {
+        Ok(Response::new(ViewReply { result: encode_result(&self.group_view()) }))
+    }
 }
 
 impl GroupService {
+    fn group_view(&self) -> Result<GroupView, GroupRefusal> {
+        let view = View::clone(&self.group.view.borrow());
+        if view.cluster == ClusterId(0) {
+            return Err(GroupRefusal::NotReady);
+        }
+        let metrics = self.group.raft.metrics().borrow().clone();
+        let voters = metrics.membership_config.membership().voter_ids().map(Identity).collect();
+        Ok(GroupView { view, leader: metrics.current_leader.map(Identity), voters })
+    }
+
     /// A message of Raft is taken from our cluster only, and only if it is meant for this process.
     async fn admit(&self, request: &RaftRequest) -> Result<(), GroupRefusal> {
         if request.to != self.group.identity.0 {

@@ -21,7 +21,8 @@ fn options() -> Result<Options, String> {
     let mut options = Options { seeds: 100, first: 0, seed: None, trace: false, mutations: false };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
-        let mut number = || words.next().and_then(|text| text.parse().ok()).ok_or(format!("{word} needs a number"));
+        let mut number =
+            || words.next().and_then(|text| text.parse().ok()).ok_or_else(|| format!("{word} needs a number"));
         match word.as_str() {
             "--seeds" => options.seeds = number()?,
             "--first" => options.first = number()?,

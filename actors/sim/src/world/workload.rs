@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use greenroom_actors::objects::{
-    Aborted, AcquireError, AtomicI64Object, BarrierObject, BarrierWaitResult, CellObject, ChannelItem, ChannelKind, ChannelObject,
-    CounterObject, Locked, MutexObject, NotTaken, Permits, PromiseError, PromiseObject, RecvError, SemaphoreObject,
-    TryRecvError,
+    Aborted, AcquireError, AtomicI64Object, BarrierObject, BarrierWaitResult, CellObject, ChannelItem, ChannelKind,
+    ChannelObject, CounterObject, Locked, MutexObject, NotTaken, Permits, PromiseError, PromiseObject, RecvError,
+    SemaphoreObject, TryRecvError,
 };
 use greenroom_actors::{
     Construction, JobId, NotHeld, Object, ObjectType, SlotId, WaiterId, Wanted, hash_object, slot_of,
@@ -107,7 +107,12 @@ impl World {
         let few = self.draws.one_in(3);
         for number in 0..if few { 1 } else { 3 } {
             self.add_counter(number);
-            self.add::<AtomicI64Object>(Kind::Atomic, number, Some(encode(&(0_i64,))), Recorded::Counter { initial: 0 });
+            self.add::<AtomicI64Object>(
+                Kind::Atomic,
+                number,
+                Some(encode(&(0_i64,))),
+                Recorded::Counter { initial: 0 },
+            );
             let zero = encode(&0_i64);
             self.add::<CellObject>(
                 Kind::Cell,

@@ -13,11 +13,21 @@ use crate::cli::{node, output};
 /// Longer lines of a node are passed on in pieces of so many bytes.
 const LINE_BYTES_MAX: u64 = 16 << 10;
 /// Variables that are meant for this process and not for its nodes.
-const NOT_PASSED_ON: [&str; 3] = ["GREENROOM_ROLE", "GREENROOM_ADVERTISE", "GREENROOM_CLUSTER"];
+const NOT_PASSED_ON: [&str; 6] = [
+    "GREENROOM_ROLE",
+    "GREENROOM_ADVERTISE",
+    "GREENROOM_CLUSTER",
+    "GREENROOM_JOIN",
+    "GREENROOM_MEMBERS",
+    // Nodes cannot share a folder.
+    "GREENROOM_DATA",
+];
 
 /// A node process. Dropping it ends its standard input, by which it knows that it should stop.
 #[derive(Debug)]
 pub(super) struct Child {
+    /// The number of its process.
+    pub(super) process: u32,
     _input: Option<ChildStdin>,
 }
 
@@ -67,6 +77,7 @@ impl Child {
         // Ctrl-C in a terminal goes to a whole group: the nodes are told by `dev` alone, and once.
         command.process_group(0);
         let mut process = command.spawn()?;
+        let number = process.id().unwrap_or_default();
         // Waiting for a process would close the input that it still has.
         let input = process.stdin.take();
         if let Some(stdout) = process.stdout.take() {
@@ -76,7 +87,7 @@ impl Child {
             tasks.spawn(pass_on_log(stderr, at.name.clone()));
         }
         tasks.spawn(watch_process(process, at));
-        Ok(Self { _input: input })
+        Ok(Self { process: number, _input: input })
     }
 }
 
