@@ -45,6 +45,23 @@ fn what_was_acknowledged_is_there_after_its_primary_has_died() {
 }
 
 #[test]
+fn what_a_backup_refused_since_it_knew_of_a_later_epoch_is_shipped_again_at_once() {
+    let mut cluster = Cluster::new(3, 3);
+    let (slot, primary) = (cluster.slot_of::<CounterObject>("hits"), cluster.primary_of::<CounterObject>("hits"));
+    let epoch = cluster.view.placement(slot).unwrap().epoch;
+    let others: Vec<_> = cluster.hosts.keys().copied().filter(|&node| node != primary).collect();
+    cluster.view.apply(&ViewCommand::DropCopies(vec![(slot, epoch, others[1])]));
+    let view = cluster.view.clone();
+    cluster.install_on(others[0], &view);
+    let add = cluster.send::<CounterObject>(1, "hits", "add", &(5_i64,));
+    cluster.deliver_all();
+    assert!(cluster.answer(add).is_none(), "it was shipped in an epoch that is over");
+    cluster.install_on(primary, &view);
+    cluster.deliver_all();
+    assert_eq!(cluster.value::<i64>(add), 5);
+}
+
+#[test]
 fn a_retry_after_a_failover_is_answered_and_not_run_again() {
     let mut cluster = Cluster::new(3, 2);
     cluster.send_as::<CounterObject>(call(1, 1), "hits", "add", &(7_i64,));

@@ -137,6 +137,11 @@ impl Slot {
             }
             if epoch_before != placement.epoch {
                 leading.proposed_ms = None;
+                // A copy that knew of this epoch earlier has refused what was shipped in the one before.
+                for follower in &mut leading.followers {
+                    follower.sent = self.log.place_at_most(follower.acked.max(self.log.base().index));
+                    follower.told = None;
+                }
                 if matches!(leading.serving, Serving::Sealed(_)) {
                     // The hand-over was asked for in an epoch that is over, so it will not be. What came meanwhile was refused:
                     // ends of sessions and replies of nested calls come again, as if the slot had been taken over.
