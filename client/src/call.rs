@@ -6,7 +6,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use greenroom_actors::wire::{Request, parts};
 use greenroom_actors::{
-    CallId, Error, Fault, JobId, OutgoingCall, Refusal, SlotId, SlotPlace, check_key, hash_object, slot_of,
+    CallId, Error, Fault, JobId, OutgoingCall, Refusal, SlotId, SlotPlace, TableVersion, check_key, hash_object,
+    slot_of,
 };
 use tokio::sync::oneshot;
 
@@ -213,6 +214,7 @@ impl Call {
             // Another id, which no node has seen.
             (self.id.session, self.sent) = (session, false);
         }
+        let tried = self.shared.directory.version();
         let route = match self.shared.directory.route(self.slot) {
             Some(route) => route,
             None if self.is_lost().await => {
@@ -223,7 +225,7 @@ impl Call {
             }
             None => match self.within(self.shared.directory.ensure_route(self.slot)).await {
                 Some(Ok(route)) => route,
-                Some(Err(why)) => return self.look_around(why).await,
+                Some(Err(why)) => return self.look_around(why, tried).await,
                 None => return Next::Again("the node does not answer".to_owned()),
             },
         };
@@ -245,7 +247,7 @@ impl Call {
             }
             Err(NotSent::Opening(told)) => match self.within(told).await {
                 Some(Ok(Ok(()))) => Next::AgainAtOnce,
-                Some(Ok(Err(why))) => self.look_around(why).await,
+                Some(Ok(Err(why))) => self.look_around(why, tried).await,
                 Some(Err(_)) => Next::Again("the client is shutting down".to_owned()),
                 None => Next::Again(format!("{} does not answer", route.connection.target().address)),
             },
@@ -254,7 +256,7 @@ impl Call {
                 if self.in_doubt && self.is_fixed() {
                     return Next::Lost(self.unknown(why));
                 }
-                self.look_around(why).await
+                self.look_around(why, tried).await
             }
             Err(NotSent::TooLarge { bytes, bytes_max }) => {
                 let refusal = Refusal::TooLarge { bytes: bytes as u64, bytes_max: bytes_max as u64 };
@@ -325,7 +327,11 @@ impl Call {
     }
 
     /// The node that should serve the slot cannot be reached: others may know who does now.
-    async fn look_around(&self, why: String) -> Next {
+    async fn look_around(&self, why: String, tried: Option<TableVersion>) -> Next {
+        if self.shared.directory.version() != tried {
+            // Somebody has found out meanwhile.
+            return Next::AgainAtOnce;
+        }
         if !self.is_fixed() {
             let _ = self.within(self.shared.refresh()).await;
         }

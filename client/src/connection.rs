@@ -142,6 +142,18 @@ impl Connection {
         cancels
     }
 
+    /// The node is no member any more: whoever waits for a stream to it looks for another node at once.
+    pub(crate) fn stop_waiting(&self) {
+        let waiting = match &mut self.lock().stream {
+            Stream::Opening(waiting) => std::mem::take(waiting),
+            Stream::Closed | Stream::Open { .. } | Stream::Gone(_) => Vec::new(),
+        };
+        for tell in waiting {
+            // A caller that has gone waits for nothing.
+            let _ = tell.send(Err("the node is no member of its cluster any more".to_owned()));
+        }
+    }
+
     /// Tells the node that a caller has gone, if there is a stream.
     pub(crate) fn tell_cancel(&self, slot: SlotId, cancel: &BytesMut) -> bool {
         let bytes = cancel.clone().freeze();

@@ -1,16 +1,19 @@
 //! What a client knows of its cluster: the slot table, and how the processes of the nodes are divided.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use greenroom_actors::{Epoch, Incarnation, NodeId, NodeLayout, ShardId, SlotId, SlotPlace, SlotTable};
+use greenroom_actors::{Epoch, Incarnation, NodeId, NodeLayout, ShardId, SlotId, SlotPlace, SlotTable, TableVersion};
 use greenroom_rpc::describe;
 use hashbrown::HashMap;
+use tokio::task::JoinSet;
 
 use crate::connection::{Connection, Target};
 
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Nodes that are asked for a newer table at a time.
+const ASKED_MAX: usize = 4;
 
 /// The table, and the connections to the processes that are known.
 #[derive(Debug)]
@@ -43,8 +46,11 @@ pub(crate) struct Directory {
     runtime: tokio::runtime::Handle,
     routes: ArcSwapOption<Routes>,
     /// Held while somebody asks that node (`None`: the seeds), so that others wait for the answer instead of asking too.
-    asking: Mutex<HashMap<Option<NodeId>, Arc<tokio::sync::Mutex<()>>>>,
+    asking: Mutex<HashMap<Option<NodeId>, Arc<tokio::sync::Mutex<Asked>>>>,
 }
+
+/// When that node was last asked in vain, and why it was in vain: who came before that need not ask again.
+type Asked = Option<(Instant, String)>;
 
 impl Directory {
     pub(crate) fn new(seeds: Vec<String>, runtime: tokio::runtime::Handle) -> Self {
@@ -54,6 +60,11 @@ impl Directory {
     /// The slot table, if it is known.
     pub(crate) fn table(&self) -> Option<Arc<SlotTable>> {
         self.routes.load().as_ref().map(|routes| Arc::clone(&routes.table))
+    }
+
+    /// The version of the table, if one is known.
+    pub(crate) fn version(&self) -> Option<TableVersion> {
+        self.routes.load().as_ref().map(|routes| routes.table.version)
     }
 
     /// How many slots the cluster has, if that is known.
@@ -89,18 +100,31 @@ impl Directory {
     }
 
     /// Asks the other nodes whether they have a newer table, until one has.
+    ///
+    /// Some are asked at a time, since those that are gone may take long not to answer; and whoever comes while others are
+    /// being asked waits for that only.
     pub(crate) async fn refresh(&self) {
         let Some(known) = self.table() else { return };
+        let came = Instant::now();
         let asking = self.asking(None);
-        let _asking = asking.lock().await;
-        if self.table().is_some_and(|table| table.version > known.version) {
+        let mut last = asking.lock().await;
+        if last.as_ref().is_some_and(|(at, _)| *at >= came)
+            || self.table().is_some_and(|table| table.version > known.version)
+        {
             return;
         }
         let mut addresses: Vec<&String> = known.members.iter().map(|member| &member.address).collect();
         addresses.extend(self.seeds.iter().filter(|seed| known.members.iter().all(|member| member.address != **seed)));
         let first = rand::random_range(0..addresses.len().max(1));
-        for address in addresses.iter().cycle().skip(first).take(addresses.len()) {
-            if let Ok((table, layout)) = self.describe(address).await
+        let mut left = addresses.iter().cycle().skip(first).take(addresses.len());
+        let mut asked = JoinSet::new();
+        let ask = |address: &String, asked: &mut JoinSet<_>| {
+            let address = address.clone();
+            asked.spawn_on(async move { describe(&address, DESCRIBE_TIMEOUT).await }, &self.runtime);
+        };
+        left.by_ref().take(ASKED_MAX).for_each(|address| ask(address, &mut asked));
+        while let Some(answer) = asked.join_next().await {
+            if let Ok(Ok((table, layout))) = answer
                 && table.cluster == known.cluster
                 && table.is_sound()
             {
@@ -110,7 +134,11 @@ impl Directory {
                     return;
                 }
             }
+            if let Some(address) = left.next() {
+                ask(address, &mut asked);
+            }
         }
+        *last = Some((Instant::now(), self.silence()));
     }
 
     /// Asks any node of the cluster for the table, unless it is known.
@@ -141,15 +169,23 @@ impl Directory {
         if let Some(route) = self.route(slot) {
             return Ok(route);
         }
+        let came = Instant::now();
         let table = self.ensure_table().await?;
         let place = table.place(slot).ok_or("the cluster has no such slot")?;
         let asking = self.asking(Some(place.primary));
-        let _asking = asking.lock().await;
+        let mut last = asking.lock().await;
         if let Some(route) = self.route(slot) {
             return Ok(route);
         }
+        if let Some((_, why)) = last.as_ref().filter(|(at, _)| *at >= came) {
+            return Err(why.clone());
+        }
+        if self.table().is_some_and(|newest| newest.version > table.version) {
+            return Err("the table has changed".to_owned());
+        }
         let member = table.member(place.primary).ok_or("the slot's node is not a member")?;
-        let (newest, layout) = self.describe(&member.address).await?;
+        let described = self.describe(&member.address).await;
+        let (newest, layout) = described.inspect_err(|why| *last = Some((Instant::now(), why.clone())))?;
         if newest.cluster != table.cluster || layout.node != member.node {
             return Err(format!("{} is another node than the table says", member.address));
         }
@@ -165,7 +201,7 @@ impl Directory {
         answer.map_err(|error| error.to_string())
     }
 
-    fn asking(&self, node: Option<NodeId>) -> Arc<tokio::sync::Mutex<()>> {
+    fn asking(&self, node: Option<NodeId>) -> Arc<tokio::sync::Mutex<Asked>> {
         let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(asking.entry(node).or_default())
     }

@@ -1,12 +1,12 @@
 //! What a client does when slots move to other nodes: calls, cancels and the session follow them.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use greenroom_actors::wire::Request;
-use greenroom_actors::{SlotId, SlotTable};
+use greenroom_actors::{LanePool, SlotId, SlotTable};
 
 use crate::client::Shared;
 use crate::time::{BACKOFF_MAX, millis};
@@ -62,25 +62,34 @@ impl Shared {
         let Some(table) = self.directory.table() else { return };
         for connection in self.directory.all_connections() {
             let node = connection.target().node;
+            if table.member(node).is_none() {
+                connection.stop_waiting();
+            }
             for (slot, cancel) in connection.let_go(|slot| table.place(slot).is_none_or(|place| place.primary != node))
             {
                 self.cancel_encoded(slot, cancel);
             }
         }
-        let shared = Arc::clone(self);
-        self.spawn(async move { shared.keep_session().await });
+        self.keep_session();
     }
 
     /// Opens a stream to wherever a slot is that this client has used: what it holds there lives with its session.
-    async fn keep_session(self: &Arc<Self>) {
+    ///
+    /// All are opened side by side: one that takes long must not cost the sessions on other nodes.
+    fn keep_session(self: &Arc<Self>) {
         let Some(lanes) = self.lanes.get() else { return };
-        for (slot, pool) in (0..).map(SlotId).zip(lanes) {
-            if pool.lock().unwrap_or_else(PoisonError::into_inner).is_used()
-                && let Ok(route) = self.directory.ensure_route(slot).await
-            {
-                // Where it cannot be opened now, the next call tries again.
-                let _ = route.connection.ensure_open(self).await;
+        let used = |pool: &Mutex<LanePool>| pool.lock().unwrap_or_else(PoisonError::into_inner).is_used();
+        for (slot, _) in (0..).map(SlotId).zip(lanes).filter(|(_, pool)| used(pool)) {
+            if self.directory.route(slot).is_some_and(|route| route.connection.is_open()) {
+                continue;
             }
+            let shared = Arc::clone(self);
+            self.spawn(async move {
+                if let Ok(route) = shared.directory.ensure_route(slot).await {
+                    // Where it cannot be opened now, the next call tries again.
+                    let _ = route.connection.ensure_open(&shared).await;
+                }
+            });
         }
     }
 
