@@ -16,7 +16,7 @@ impl Bench {
     fn new(names: &[&str], n_slots: u16, copies: u8) -> Self {
         let mut granter = Granter::new(LeaseSettings::default());
         granter.became_leader(0, 1);
-        let coordinator = Coordinator::new(CoordinatorSettings::default());
+        let coordinator = Coordinator::new(few_at_a_time());
         let view = joined(names, n_slots, copies);
         let mut bench = Self { view, granter, coordinator, voters: BTreeSet::new(), now: 0 };
         bench.run(2000, &[]);
@@ -66,6 +66,11 @@ impl Bench {
 
 fn removed(node: u32, alive: &[u32]) -> ViewCommand {
     ViewCommand::Remove { node: NodeId(node), alive: alive.iter().copied().map(NodeId).collect() }
+}
+
+/// Limits that a small cluster reaches.
+fn few_at_a_time() -> CoordinatorSettings {
+    CoordinatorSettings { copies_max: 32, copies_per_node_max: 8, ..CoordinatorSettings::default() }
 }
 
 #[test]
