@@ -170,7 +170,8 @@ impl Coordinator {
     /// The copies that the ring does not want, of slots that have enough living ones without them. One of each slot at
     /// a time, as the epoch is another one then.
     fn plan_drops(&self, view: &View, alive: &BTreeSet<NodeId>) -> Slots {
-        let enough = self.targets.n_copies();
+        // Where nobody is up no copy is wanted, and yet one of them must be there when somebody is back.
+        let enough = self.targets.n_copies().max(1);
         let surplus = |slot: SlotId, placement: &Placement| {
             let is_wanted = |node: &NodeId| self.targets.of_slot(slot).contains(node);
             let n_alive = |but: NodeId| placement.in_sync.iter().filter(|&&n| n != but && alive.contains(&n)).count();

@@ -81,8 +81,18 @@ fn where_all_is_as_it_should_be_nothing_is_proposed() {
 }
 
 #[test]
+fn no_copy_is_too_many_while_nobody_is_known_to_be_there() {
+    let mut bench = Bench::new(&["a", "b", "c"], 16, 2);
+    bench.settle();
+    bench.view.members.values_mut().for_each(|member| member.status = MemberStatus::Suspect);
+    assert_eq!(bench.run(2000, &[0, 1, 2]), [], "one of them may be the only one that comes back");
+}
+
+#[test]
 fn missing_copies_are_started_within_the_limits() {
     let mut bench = Bench::new(&["a", "b", "c", "d"], 64, 2);
+    let settings = CoordinatorSettings { copies_max: 32, copies_per_node_max: 8, ..CoordinatorSettings::default() };
+    bench.coordinator = Coordinator::new(settings);
     let commands = bench.step();
     let [ViewCommand::StartCopies(slots)] = &commands[..] else { panic!("{commands:?}") };
     assert_eq!(slots.len(), 8, "all of them come from one node");
