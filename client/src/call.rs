@@ -418,15 +418,28 @@ impl Call {
         if self.outgoing.read {
             connection.forget(self.id.lane);
             self.end();
-        } else if let Some(route) = self.shared.directory.route(self.slot) {
-            let flags = parts::CANCEL | parts::QUERY;
-            connection.abandon(&Request { flags, epoch: route.epoch, ..self.name() });
-        } else if self.is_fixed() {
-            // Its process is gone, and with it what only it held.
+            return;
+        }
+        let route = || self.shared.directory.route(self.slot);
+        let leads_there = |route: &Route| Arc::ptr_eq(&route.connection, &connection);
+        let known = route();
+        let flags = parts::CANCEL | parts::QUERY;
+        let cancel =
+            Request { flags, epoch: known.as_ref().map(|route| route.epoch).unwrap_or_default(), ..self.name() };
+        if self.is_fixed() {
+            match known {
+                Some(_) => drop(connection.abandon(&cancel)),
+                // Its process is gone, and with it what only it held.
+                None => connection.forget(self.id.lane),
+            }
+            return;
+        }
+        if !known.as_ref().is_some_and(leads_there) || !connection.abandon(&cancel) {
             connection.forget(self.id.lane);
-        } else {
-            let flags = parts::CANCEL | parts::QUERY;
-            self.shared.cancel_later(self.slot, &Request { flags, ..self.name() });
+            self.shared.cancel_later(self.slot, &cancel);
+        } else if !route().as_ref().is_some_and(leads_there) {
+            // The slot has moved meanwhile, and who looked for what has to follow it may not have seen this.
+            self.shared.follow_moved();
         }
     }
 

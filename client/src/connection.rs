@@ -119,18 +119,20 @@ impl Connection {
         Ok(event)
     }
 
-    /// The caller of a call has gone, which `cancel` tells the node: its lane stays taken until the answer.
-    pub(crate) fn abandon(&self, cancel: &Request<'_>) {
+    /// The caller of a call has gone, which `cancel` tells the node: its lane stays taken until the answer. Returns whether
+    /// there is a node that can be told.
+    pub(crate) fn abandon(&self, cancel: &Request<'_>) -> bool {
         let mut state = self.lock();
         let state = &mut *state;
         if let Stream::Gone(_) = &state.stream {
-            return;
+            return false;
         }
         let encoded = state.pending.abandon(cancel);
         if let Stream::Open { outbox, .. } = &state.stream {
             // A stream that is closing is followed by another one, on which it is told again.
             let _ = outbox.push(|out| out.extend_from_slice(&encoded));
         }
+        true
     }
 
     /// Takes out what is out on slots that are served elsewhere now: callers ask there, and cancels are returned.
@@ -360,7 +362,10 @@ impl Connection {
                 Err(error) => break Event::Broken(error.to_string()),
             }
         };
-        self.end(&end);
+        let cancels = self.end(&end);
+        if let Some(shared) = shared.upgrade() {
+            shared.tell_elsewhere(cancels);
+        }
     }
 
     /// Sorts replies to their callers; whether the node said farewell.
@@ -411,8 +416,8 @@ impl Connection {
         farewell
     }
 
-    /// The stream has ended: every call that is out on it learns so.
-    fn end(&self, end: &Event) {
+    /// The stream has ended: every call that is out on it learns so. Returns the cancels that this process will not be told.
+    fn end(&self, end: &Event) -> Vec<(SlotId, BytesMut)> {
         let (next, event): (Stream, fn(String) -> Event) = match end {
             Event::Gone(why) => (Stream::Gone(why.clone()), Event::Gone),
             Event::Answered(_) | Event::Broken(_) | Event::Expired => (Stream::Closed, Event::Broken),
@@ -424,13 +429,12 @@ impl Connection {
         let mut state = self.lock();
         state.stream = next;
         let waiting = state.pending.take_waiting();
-        if let Event::Gone(_) = end {
-            state.pending.clear();
-        }
+        let cancels = if let Event::Gone(_) = end { state.pending.let_go(|_| true).1 } else { Vec::new() };
         drop(state);
         for tell in waiting {
             let _ = tell.send(event(why.clone()));
         }
+        cancels
     }
 
     /// Ends calls whose time is over, for as long as there are any.

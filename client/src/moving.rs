@@ -58,7 +58,7 @@ impl Shared {
     }
 
     /// Calls and cancels that are out on slots that have moved go where the slots are, and the session is kept there.
-    fn follow_moved(self: &Arc<Self>) {
+    pub(crate) fn follow_moved(self: &Arc<Self>) {
         let Some(table) = self.directory.table() else { return };
         for connection in self.directory.all_connections() {
             let node = connection.target().node;
@@ -90,6 +90,14 @@ impl Shared {
                     let _ = route.connection.ensure_open(&shared).await;
                 }
             });
+        }
+    }
+
+    /// Tells of callers that have gone whoever serves their slots after a process that has ended. In a cluster of fixed
+    /// members what they waited for has ended with it.
+    pub(crate) fn tell_elsewhere(self: &Arc<Self>, cancels: Vec<(SlotId, BytesMut)>) {
+        if self.directory.table().is_some_and(|table| !table.fixed) {
+            cancels.into_iter().for_each(|(slot, cancel)| self.cancel_encoded(slot, cancel));
         }
     }
 
