@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use greenroom_actors::{
-    Changed, Coordinator, CoordinatorSettings, Granter, Identity, MEMBERS_MAX, NodeId, RenewalAnswer, View, ViewCommand,
+    Changed, ClusterId, Coordinator, CoordinatorSettings, Granter, Identity, MEMBERS_MAX, NodeId, RenewalAnswer, View,
+    ViewCommand,
 };
 use greenroom_rpc::group::{Admitted, GroupRefusal, Renewal};
 use greenroom_rpc::proto::JoinRequest;
@@ -161,6 +162,10 @@ impl Leader {
     }
 
     fn hear_join(&mut self, request: JoinRequest, reply: Reply) -> Result<(), (Reply, GroupRefusal)> {
+        if self.view().cluster == ClusterId(0) {
+            // Whoever leads anew may have to apply first what it has in its log.
+            return Err((reply, GroupRefusal::NotReady));
+        }
         // What would be refused now is not let into the group first.
         if let Changed::Refused(refusal) = View::apply(&mut View::clone(&self.view()), &join_command(&request)) {
             return Err((reply, GroupRefusal::Join(refusal)));
