@@ -160,16 +160,17 @@ impl Load {
 
     /// Lets all tasks end, sees that they do, and reads what the objects have become.
     pub(crate) async fn finish(mut self) -> anyhow::Result<Last> {
-        let deadline = Instant::now() + FINISH_WITHIN;
         self.book.stop();
+        let deadline = Instant::now() + FINISH_WITHIN;
         let mut last = Last::default();
         for (name, task) in std::mem::take(&mut self.tasks) {
             if ended(task, deadline).await?.is_none() {
                 last.forgotten.push(name);
             }
         }
-        self.finish_channels(deadline, &mut last).await?;
-        self.finish_barriers(deadline, &mut last).await?;
+        // Each kind has its own time, lest one that is forgotten makes the rest look so.
+        self.finish_channels(&mut last).await?;
+        self.finish_barriers(Instant::now() + FINISH_WITHIN, &mut last).await?;
         let scribe = Scribe::new(&self.book);
         for (index, counter) in &self.counters {
             last.counters.push((*index, get(&scribe, *index, counter).await?));
@@ -188,15 +189,10 @@ impl Load {
         Ok(last)
     }
 
-    /// Senders end by themselves; those who wait for a value get one.
-    async fn finish_channels(&mut self, deadline: Instant, last: &mut Last) -> anyhow::Result<()> {
-        let mut senders: Vec<Vec<Sender<i64>>> = (0..CHANNELS).map(|_| Vec::new()).collect();
-        for (number, task) in std::mem::take(&mut self.senders) {
-            match ended(task, deadline).await? {
-                Some(sender) => senders[number].push(sender),
-                None => last.forgotten.push(format!("a sender of channel {number}")),
-            }
-        }
+    /// Those who wait for room get some, and then those who wait for a value get one.
+    async fn finish_channels(&mut self, last: &mut Last) -> anyhow::Result<()> {
+        let senders = self.finish_senders(Instant::now() + FINISH_WITHIN, last).await?;
+        let deadline = Instant::now() + FINISH_WITHIN;
         let scribe = Scribe::new(&self.book);
         for (number, (index, channel)) in self.channels.iter().enumerate() {
             let mut receivers: Vec<_> = self.receivers.extract_if(.., |(of, _)| *of == number).collect();
@@ -227,6 +223,30 @@ impl Load {
             last.channels.push(*index);
         }
         Ok(())
+    }
+
+    /// The senders of each channel, after their last call. The receivers may have ended before them, and have left a full channel.
+    async fn finish_senders(&mut self, deadline: Instant, last: &mut Last) -> anyhow::Result<Vec<Vec<Sender<i64>>>> {
+        let mut senders: Vec<Vec<Sender<i64>>> = (0..CHANNELS).map(|_| Vec::new()).collect();
+        let scribe = Scribe::new(&self.book);
+        while !self.senders.is_empty() && Instant::now() < deadline {
+            for (number, task) in self.senders.extract_if(.., |(_, task)| task.is_finished()) {
+                senders[number].push(task.await.context("a sender panicked")?);
+            }
+            for (number, _) in &self.senders {
+                let (index, channel) = &self.channels[*number];
+                let receiver = channel.receiver();
+                let take = Call::Queue(QueueCall::TryRecv);
+                // An empty channel has room.
+                let _ = scribe.call(*index, take, receiver.try_recv_async(), try_received).await;
+            }
+            tokio::time::sleep(THINK).await;
+        }
+        for (number, task) in std::mem::take(&mut self.senders) {
+            task.abort();
+            last.forgotten.push(format!("a sender of channel {number}"));
+        }
+        Ok(senders)
     }
 
     /// Parties whose companions have ended get others.
