@@ -1,13 +1,13 @@
 //! The life of a call on the client's side: one id, as many tries as its deadline allows, one outcome.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use greenroom_actors::wire::{Request, parts};
 use greenroom_actors::{
-    CallId, Error, Fault, JobId, OutgoingCall, Refusal, SlotId, SlotPlace, TableVersion, check_key, hash_object,
-    slot_of,
+    CallId, Epoch, Error, Fault, JobId, NodeId, OutgoingCall, Refusal, SlotId, SlotPlace, TableVersion, check_key,
+    hash_object, slot_of,
 };
 use tokio::sync::oneshot;
 
@@ -92,6 +92,8 @@ struct Call {
     out: Option<Arc<Connection>>,
     /// The generation of the slot's data at the first try.
     generation: Option<u32>,
+    /// Who served the slot when the call was tried last, and in which epoch.
+    tried: Option<(NodeId, Epoch)>,
 }
 
 /// What to do after a try.
@@ -126,6 +128,7 @@ impl Call {
             in_doubt: false,
             out: None,
             generation: None,
+            tried: None,
             shared,
             outgoing,
             effort,
@@ -171,7 +174,7 @@ impl Call {
             };
             let pause = jitter(backoff);
             let is_over = end.is_some_and(|end| Instant::now() + pause >= end);
-            if is_over || !self.shared.pause(pause).await {
+            if is_over || !self.rest(pause).await {
                 if self.out.is_none() {
                     // It was never accepted anywhere: the lane is free.
                     self.end();
@@ -179,12 +182,13 @@ impl Call {
                 self.abandon();
                 return Err(self.give_up(why));
             }
-            backoff = (backoff * 2).min(BACKOFF_MAX);
+            backoff = if self.is_placed_otherwise() { BACKOFF_FIRST } else { (backoff * 2).min(BACKOFF_MAX) };
         }
     }
 
     /// Sends the call if that can be done at once.
     fn start(&mut self) -> Option<oneshot::Receiver<Event>> {
+        self.tried = self.shared.directory.place(self.slot);
         let route = self.shared.directory.route(self.slot)?;
         self.send(&route).ok()
     }
@@ -215,6 +219,7 @@ impl Call {
             (self.id.session, self.sent) = (session, false);
         }
         let tried = self.shared.directory.version();
+        self.tried = self.shared.directory.place(self.slot);
         let route = match self.shared.directory.route(self.slot) {
             Some(route) => route,
             None if self.is_lost().await => {
@@ -324,6 +329,25 @@ impl Call {
             let _ = self.within(self.shared.refresh()).await;
         }
         is_lost() == Some(true)
+    }
+
+    /// Whether the slot is served by another node, or in another epoch, than when the call was tried last.
+    fn is_placed_otherwise(&self) -> bool {
+        self.shared.directory.place(self.slot) != self.tried
+    }
+
+    /// Waits before the next try, at most until the slot is served otherwise; not if the runtime shuts down, then `false`.
+    async fn rest(&self, pause: Duration) -> bool {
+        let mut versions = self.shared.directory.versions();
+        let mut pause = std::pin::pin!(self.shared.pause(pause));
+        while !self.is_placed_otherwise() {
+            tokio::select! {
+                rested = &mut pause => return rested,
+                // The sender lives as long as this call's client.
+                _ = versions.changed() => {}
+            }
+        }
+        true
     }
 
     /// The node that should serve the slot cannot be reached: others may know who does now.

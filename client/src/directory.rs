@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use greenroom_actors::{Epoch, Incarnation, NodeId, NodeLayout, ShardId, SlotId, SlotPlace, SlotTable, TableVersion};
 use greenroom_rpc::describe;
 use hashbrown::HashMap;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::connection::{Connection, Target};
@@ -45,6 +46,8 @@ pub(crate) struct Directory {
     seeds: Vec<String>,
     runtime: tokio::runtime::Handle,
     routes: ArcSwapOption<Routes>,
+    /// The version of the newest table, for those who wait for a newer one.
+    newest: watch::Sender<TableVersion>,
     /// Held while somebody asks that node (`None`: the seeds), so that others wait for the answer instead of asking too.
     asking: Mutex<HashMap<Option<NodeId>, Arc<tokio::sync::Mutex<Asked>>>>,
 }
@@ -54,7 +57,13 @@ type Asked = Option<(Instant, String)>;
 
 impl Directory {
     pub(crate) fn new(seeds: Vec<String>, runtime: tokio::runtime::Handle) -> Self {
-        Self { seeds, runtime, routes: ArcSwapOption::empty(), asking: Mutex::default() }
+        Self {
+            seeds,
+            runtime,
+            routes: ArcSwapOption::empty(),
+            newest: watch::Sender::new(TableVersion(0)),
+            asking: Mutex::default(),
+        }
     }
 
     /// The slot table, if it is known.
@@ -65,6 +74,17 @@ impl Directory {
     /// The version of the table, if one is known.
     pub(crate) fn version(&self) -> Option<TableVersion> {
         self.routes.load().as_ref().map(|routes| routes.table.version)
+    }
+
+    /// Tells of newer tables.
+    pub(crate) fn versions(&self) -> watch::Receiver<TableVersion> {
+        self.newest.subscribe()
+    }
+
+    /// Who serves `slot`, and in which epoch, if that is known.
+    pub(crate) fn place(&self, slot: SlotId) -> Option<(NodeId, Epoch)> {
+        let routes = self.routes.load();
+        routes.as_ref()?.table.place(slot).map(|place| (place.primary, place.epoch))
     }
 
     /// How many slots the cluster has, if that is known.
@@ -248,6 +268,13 @@ impl Directory {
                 }
             }
             Some(Arc::new(Routes::new(newest, nodes)))
+        });
+        let newest = self.version().unwrap_or_default();
+        self.newest.send_if_modified(|known| {
+            *known < newest && {
+                *known = newest;
+                true
+            }
         });
     }
 }
