@@ -197,6 +197,9 @@ pub enum Refusal {
     /// The session ended on the node, so whether the call was applied is no longer known there.
     #[error("the session has ended on the node")]
     SessionEnded,
+    /// The attempt of a cloud thread that made the call has ended: it was cancelled or given up, or its deadline has passed.
+    #[error("this attempt of the cloud thread has ended: it was cancelled or given up, or its deadline has passed")]
+    AttemptEnded,
     /// The node does not serve this slot in this epoch: look at the current table and go to the right one.
     #[error("the node does not serve this slot in this epoch")]
     WrongPlace,

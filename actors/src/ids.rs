@@ -106,6 +106,7 @@ impl JobId {
 
 impl SessionId {
     const OBJECT: u64 = 1 << 63;
+    const ATTEMPT: u64 = 1 << 62;
 
     /// The session in which an object makes its nested calls, from its hash and what tells it from an earlier one.
     pub fn of_object(mixed: u64) -> Self {
@@ -114,12 +115,34 @@ impl SessionId {
 
     /// The session of a client, from random bits.
     pub fn of_client(random: u64) -> Self {
-        Self((random & !Self::OBJECT).max(1))
+        Self((random & !(Self::OBJECT | Self::ATTEMPT)).max(1))
+    }
+
+    /// The session in which an attempt of a cloud thread makes its calls, whichever process runs it.
+    pub fn of_attempt(thread: ThreadId, attempt: u8) -> Self {
+        Self(Self::ATTEMPT | (thread.0 & ThreadId::MAX) << u8::BITS | u64::from(attempt))
+    }
+
+    /// The cloud thread whose attempt has the session, and the attempt's number, if it is one of those.
+    pub fn attempt(self) -> Option<(ThreadId, u8)> {
+        let is_attempt = self.0 & (Self::OBJECT | Self::ATTEMPT) == Self::ATTEMPT;
+        let [attempt, ..] = self.0.to_le_bytes();
+        is_attempt.then_some((ThreadId(self.0 >> u8::BITS & ThreadId::MAX), attempt))
     }
 
     /// Whether an object has the session, and not a client.
     pub fn is_object(self) -> bool {
         self.0 & Self::OBJECT != 0
+    }
+}
+
+impl ThreadId {
+    /// The largest id: 54 bits.
+    const MAX: u64 = (1 << 54) - 1;
+
+    /// The id of a new cloud thread, from random bits.
+    pub fn from_random(random: u64) -> Self {
+        Self(random & Self::MAX)
     }
 }
 
@@ -143,17 +166,17 @@ impl fmt::Display for CallId {
 /// Who a grant belongs to, for its clean-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Owner {
-    /// A process, known by its session.
+    /// A process, or an attempt of a cloud thread, known by its session.
     Session(SessionId),
-    /// An attempt of a cloud thread.
-    Thread(ThreadId, u32),
 }
 
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Session(session) => write!(f, "session {:x}", session.0),
-            Self::Thread(thread, attempt) => write!(f, "cloud thread {:x}, attempt {attempt}", thread.0),
+            Self::Session(session) => match session.attempt() {
+                Some((thread, attempt)) => write!(f, "cloud thread {:x}, attempt {attempt}", thread.0),
+                None => write!(f, "session {:x}", session.0),
+            },
         }
     }
 }
@@ -224,6 +247,18 @@ mod tests {
             let key = "k".repeat(length);
             assert_eq!(hash_object(JobId(7), "Counter", &key), reference(JobId(7), "Counter", &key));
         }
+    }
+
+    #[test]
+    fn a_session_tells_whose_it_is() {
+        let thread = ThreadId::from_random(u64::MAX);
+        let session = SessionId::of_attempt(thread, 3);
+        assert_eq!(session.attempt(), Some((thread, 3)));
+        assert!(!session.is_object());
+        for other in [SessionId::of_client(u64::MAX), SessionId::of_object(u64::MAX), SessionId::of_object(0)] {
+            assert_eq!(other.attempt(), None);
+        }
+        assert_eq!(Owner::Session(session).to_string(), "cloud thread 3fffffffffffff, attempt 3");
     }
 
     #[test]

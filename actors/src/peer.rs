@@ -85,14 +85,14 @@ struct Shipped<T> {
 enum ItemRef<'a> {
     Object { job: JobId, type_name: &'a str, key: &'a str, kind: &'a EntryKind },
     Kill { call: CallId, fault: &'a Fault, expires_ms: u64 },
-    EndSession(SessionId),
+    EndSession { session: SessionId, until_ms: u64 },
 }
 
 #[derive(Deserialize)]
 enum ItemOwned<'a> {
     Object { job: JobId, type_name: &'a str, key: &'a str, kind: EntryKind },
     Kill { call: CallId, fault: Fault, expires_ms: u64 },
-    EndSession(SessionId),
+    EndSession { session: SessionId, until_ms: u64 },
 }
 
 /// Why a shipped entry cannot be taken.
@@ -122,7 +122,7 @@ pub(crate) fn ship<'a>(
             ItemRef::Object { job: name.job, type_name: name.object_type.name, key: name.key, kind }
         }
         Item::Kill { call, fault, expires_ms } => ItemRef::Kill { call: *call, fault, expires_ms: *expires_ms },
-        Item::EndSession(session) => ItemRef::EndSession(*session),
+        Item::EndSession { session, until_ms, .. } => ItemRef::EndSession { session: *session, until_ms: *until_ms },
     };
     let shipped = Shipped { stamp: logged.stamp, epoch: logged.epoch, item };
     Ok(postcard::to_extend(&shipped, out).expect("an entry can be encoded"))
@@ -142,7 +142,7 @@ pub(crate) fn unship(entries: &[u8], count: u32, registry: &Registry) -> Result<
                 Item::Object(Target::Name(Arc::new(name)), kind)
             }
             ItemOwned::Kill { call, fault, expires_ms } => Item::Kill { call, fault, expires_ms },
-            ItemOwned::EndSession(session) => Item::EndSession(session),
+            ItemOwned::EndSession { session, until_ms } => Item::EndSession { session, until_ms, asked: None },
         };
         all.push(Logged { stamp: shipped.stamp, epoch: shipped.epoch, item });
     }

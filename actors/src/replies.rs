@@ -15,7 +15,7 @@ use bytes::Bytes;
 pub const LANES_MAX: usize = 1 << 20;
 
 /// How long the replies of a session that has ended are kept, for a client that was stopped and asks what became of a call.
-const ENDED_FOR_MS: u64 = 60_000;
+pub(crate) const ENDED_FOR_MS: u64 = 60_000;
 
 /// A reply, as it is kept for a retry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -257,11 +257,15 @@ impl ReplyTable {
         }
     }
 
-    /// A session has ended everywhere. It is forgotten a little later, when what it has set off has been applied.
-    pub fn end(&mut self, session: SessionId, now_ms: u64) {
-        if let Some(replies) = self.sessions.get_mut(&session) {
-            (replies.has_ended, replies.expires_ms) = (true, now_ms.saturating_add(ENDED_FOR_MS));
-        }
+    /// A session has ended. That is remembered until then, when what it has set off has been applied.
+    pub fn end(&mut self, session: SessionId, until_ms: u64) {
+        let replies = self.sessions.entry(session).or_default();
+        (replies.has_ended, replies.expires_ms) = (true, replies.expires_ms.max(until_ms));
+    }
+
+    /// Whether the session is known to have ended.
+    pub fn has_ended(&self, session: SessionId) -> bool {
+        self.sessions.get(&session).is_some_and(|replies| replies.has_ended)
     }
 
     /// The sessions that have made calls here and not ended, in no order.

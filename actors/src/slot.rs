@@ -24,9 +24,10 @@ use crate::ids::{CallId, Epoch, JobId, Lane, LogIndex, NodeId, Owner, Sequence, 
 use crate::object::Access;
 use crate::objects_table::{ObjectName, ObjectNumber, ObjectTable};
 use crate::peer::PeerMessage;
-use crate::replies::{Abandoned, Admission, Answer, ReplyTable};
+use crate::replies::{Abandoned, Admission, Answer, ENDED_FOR_MS, ReplyTable};
 use crate::turn::Stamp;
 use crate::view::ViewCommand;
+use crate::wire::AttemptEnd;
 
 use following::Following;
 use leading::Leading;
@@ -189,6 +190,9 @@ impl Slot {
         if let Err(refusal) = self.check_serving() {
             return out.push(refused(call, refusal));
         }
+        if call.session.attempt().is_some() && self.replies.has_ended(call.session) {
+            return out.push(refused(call, Refusal::AttemptEnded));
+        }
         let is_write = self.is_write(&arrival);
         if is_write {
             match self.replies.admission(call) {
@@ -320,21 +324,41 @@ impl Slot {
         }
     }
 
-    /// An owner has ended: every object that it concerns is told, once, in order.
-    pub fn handle_owner_gone(&mut self, owner: Owner, now: Now, out: &mut Vec<Effect>) {
+    /// A session has ended: every object that it concerns is told, once, in order.
+    ///
+    /// An attempt of a cloud thread may come back until `ends_ms`: so long its end is remembered at least.
+    pub fn handle_session_end(&mut self, session: SessionId, ends_ms: Option<u64>, now: Now, out: &mut Vec<Effect>) {
         if self.check_serving().is_err() {
             return;
         }
+        let owner = Owner::Session(session);
         for object in self.owners.get(&owner).cloned().unwrap_or_default() {
             self.order(object, EntryKind::OwnerGone(owner), now, out);
         }
         // Sessions of objects end by time: their calls have deadlines, and may be retried until then.
-        if let Owner::Session(session) = owner
-            && !session.is_object()
-            && self.replies.knows(session)
-        {
-            self.append(Item::EndSession(session), now, out);
+        if !session.is_object() && self.replies.knows(session) && !self.replies.has_ended(session) {
+            let until_ms = remembered_until(ends_ms, now);
+            self.append(Item::EndSession { session, until_ms, asked: None }, now, out);
         }
+    }
+
+    /// An attempt of a cloud thread has ended, as `asked` says: what it holds here is released, and its later calls are refused.
+    ///
+    /// That is answered once every copy that counts has it.
+    pub fn handle_attempt_end(&mut self, asked: CallId, end: AttemptEnd, now: Now, out: &mut Vec<Effect>) {
+        if let Err(refusal) = self.check_serving() {
+            return out.push(refused(asked, refusal));
+        }
+        let session = end.session;
+        let is_known = self.replies.knows(session) || self.owners.contains_key(&Owner::Session(session));
+        if !is_known && !end.fence {
+            return out.push(Effect::Reply { call: asked, answer: ordering::done() });
+        }
+        for object in self.owners.get(&Owner::Session(session)).cloned().unwrap_or_default() {
+            self.order(object, EntryKind::OwnerGone(Owner::Session(session)), now, out);
+        }
+        let until_ms = remembered_until(end.ends_ms, now);
+        self.append(Item::EndSession { session, until_ms, asked: Some(asked) }, now, out);
     }
 
     /// A job has ended: its objects go.
@@ -414,6 +438,11 @@ impl Slot {
         self.objects.note_queued(object);
         out.push(Effect::Apply { object, entry: Entry { stamp, kind: EntryKind::Read(entry) } });
     }
+}
+
+/// Until when the end of a session is remembered that may come back until `ends_ms`.
+fn remembered_until(ends_ms: Option<u64>, now: Now) -> u64 {
+    ends_ms.map_or(now.ms, |ends_ms| ends_ms.max(now.ms)).saturating_add(ENDED_FOR_MS)
 }
 
 /// Tells a caller to ask whoever serves the slot now.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Fault;
 use crate::ids::{
-    CallId, ClusterId, Epoch, Fence, JobId, Lane, LogIndex, NodeId, Sequence, SessionId, SlotId, TableVersion, ThreadId,
+    CallId, ClusterId, Epoch, Fence, JobId, Lane, LogIndex, NodeId, Sequence, SessionId, SlotId, TableVersion,
 };
 use crate::peer::PeerMessage;
 
@@ -41,12 +41,19 @@ pub mod parts {
     pub const CANCEL: u32 = 1 << 2;
     /// Not a call: what became of this id?
     pub const QUERY: u32 = 1 << 3;
+    /// Not a call: an attempt of a cloud thread has ended, which the arguments name; see
+    /// [`AttemptEnd`](super::AttemptEnd).
+    pub const END: u32 = 1 << 17;
+    /// Not a call, and not answered: the session of an attempt of a cloud thread is on this stream from now on.
+    pub const KEEP: u32 = 1 << 18;
+    /// What kind of request it is.
+    pub(super) const FLAGS: u32 = READ | RETRY | CANCEL | QUERY | END | KEEP;
     pub(super) const CLUSTER: u32 = 1 << 4;
     pub(super) const JOB: u32 = 1 << 5;
     pub(super) const SESSION: u32 = 1 << 6;
     pub(super) const TABLE: u32 = 1 << 7;
     pub(super) const DEADLINE: u32 = 1 << 8;
-    pub(super) const THREAD: u32 = 1 << 9;
+    pub(super) const ATTEMPT_ENDS: u32 = 1 << 9;
     pub(super) const PARENT: u32 = 1 << 10;
     pub(super) const CHAIN: u32 = 1 << 11;
     pub(super) const ACKS: u32 = 1 << 12;
@@ -54,7 +61,7 @@ pub mod parts {
     pub(super) const CONSTRUCTION_ARGUMENTS: u32 = 1 << 14;
     pub(super) const TRACE: u32 = 1 << 15;
     pub(super) const CREDENTIAL: u32 = 1 << 16;
-    pub(super) const ALL: u32 = (1 << 17) - 1;
+    pub(super) const ALL: u32 = (1 << 19) - 1;
 
     pub(super) const APPLIED: u32 = 1;
     pub(super) const FAULT: u32 = 1 << 1;
@@ -112,7 +119,7 @@ pub enum Frame<'a> {
 /// The header of a call, with its arguments.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request<'a> {
-    /// [`parts::READ`], [`parts::RETRY`], [`parts::CANCEL`], [`parts::QUERY`].
+    /// [`parts::READ`], [`parts::RETRY`], [`parts::CANCEL`], [`parts::QUERY`], [`parts::END`], [`parts::KEEP`].
     pub flags: u32,
     /// The call's lane.
     pub lane: Lane,
@@ -140,8 +147,8 @@ pub struct Request<'a> {
     pub table: Option<TableVersion>,
     /// When the call ends by itself, in milliseconds since the Unix epoch.
     pub deadline_ms: Option<u64>,
-    /// The cloud thread that calls.
-    pub thread: Option<CloudCaller>,
+    /// When the attempt of a cloud thread ends by itself that has the session, in milliseconds since the Unix epoch.
+    pub attempt_ends_ms: Option<u64>,
     /// The call in whose turn this one was made.
     pub parent: Option<CallId>,
     /// The objects that wait for this call, as hashes, the first caller first.
@@ -160,15 +167,33 @@ pub struct Request<'a> {
     pub arguments: Bytes,
 }
 
-/// The attempt of a cloud thread that makes a call.
+/// The end of an attempt of a cloud thread, for one slot: what it holds there is released, and its later calls are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CloudCaller {
-    /// The cloud thread.
-    pub thread: ThreadId,
-    /// Its attempt, from 1.
-    pub attempt: u32,
-    /// When the attempt ends by itself, in milliseconds since the Unix epoch.
-    pub deadline_ms: u64,
+pub struct AttemptEnd {
+    /// The attempt's session.
+    pub session: SessionId,
+    /// When the attempt would have ended by itself, in milliseconds since the Unix epoch: so long calls of it may come.
+    pub ends_ms: Option<u64>,
+    /// Whether the slot has to remember the end although it has never heard of the attempt.
+    pub fence: bool,
+}
+
+impl AttemptEnd {
+    /// The end as the arguments of a request.
+    pub fn encode(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        put(&mut out, self);
+        out.freeze()
+    }
+
+    /// The end that a request's arguments name.
+    ///
+    /// # Errors
+    /// When the bytes are none, or the session is not that of an attempt.
+    pub fn decode(arguments: &[u8]) -> Result<Self, WireError> {
+        let end: Self = take(&mut &*arguments)?;
+        end.session.attempt().map(|_| end).ok_or(WireError::Postcard(postcard::Error::DeserializeBadEncoding))
+    }
 }
 
 /// The part of a request's header that is always there.
@@ -273,7 +298,7 @@ impl Request<'_> {
             | part(self.session.is_some(), parts::SESSION)
             | part(self.table.is_some(), parts::TABLE)
             | part(self.deadline_ms.is_some(), parts::DEADLINE)
-            | part(self.thread.is_some(), parts::THREAD)
+            | part(self.attempt_ends_ms.is_some(), parts::ATTEMPT_ENDS)
             | part(self.parent.is_some(), parts::PARENT)
             | part(!self.chain.is_empty(), parts::CHAIN)
             | part(!self.acks.is_empty(), parts::ACKS)
@@ -300,7 +325,7 @@ impl Request<'_> {
             key: self.key,
         };
         put(out, &head);
-        if present > (parts::READ | parts::RETRY | parts::CANCEL | parts::QUERY) {
+        if present & !parts::FLAGS != 0 {
             self.encode_parts(present, out);
         }
         out.extend_from_slice(&self.arguments);
@@ -312,7 +337,7 @@ impl Request<'_> {
         put_part(out, self.session.as_ref());
         put_part(out, self.table.as_ref());
         put_part(out, self.deadline_ms.as_ref());
-        put_part(out, self.thread.as_ref());
+        put_part(out, self.attempt_ends_ms.as_ref());
         put_part(out, self.parent.as_ref());
         put_part(out, Some(&self.chain).filter(|_| present & parts::CHAIN != 0));
         put_part(out, Some(&self.acks).filter(|_| present & parts::ACKS != 0));
@@ -331,7 +356,7 @@ fn decode_request<'a>(frame: &'a Bytes, mut rest: &'a [u8]) -> Result<Request<'a
     }
     let rest = &mut rest;
     Ok(Request {
-        flags: present & (parts::READ | parts::RETRY | parts::CANCEL | parts::QUERY),
+        flags: present & parts::FLAGS,
         lane: head.lane,
         sequence: head.sequence,
         slot: head.slot,
@@ -345,7 +370,7 @@ fn decode_request<'a>(frame: &'a Bytes, mut rest: &'a [u8]) -> Result<Request<'a
         session: take_part(present, parts::SESSION, rest)?,
         table: take_part(present, parts::TABLE, rest)?,
         deadline_ms: take_part(present, parts::DEADLINE, rest)?,
-        thread: take_part(present, parts::THREAD, rest)?,
+        attempt_ends_ms: take_part(present, parts::ATTEMPT_ENDS, rest)?,
         parent: take_part(present, parts::PARENT, rest)?,
         chain: take_part(present, parts::CHAIN, rest)?.unwrap_or_default(),
         acks: take_part(present, parts::ACKS, rest)?.unwrap_or_default(),

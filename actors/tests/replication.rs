@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod attempts;
 mod cluster;
 
 use cluster::{Cluster, made_with};

@@ -6,7 +6,7 @@ extern crate greenroom_actors as greenroom;
 
 use bytes::{Bytes, BytesMut};
 use greenroom::objects::{BarrierObject, CounterObject, MutexObject};
-use greenroom::wire::{self, CloudCaller, Frame, Hello, HelloRefusal, Reply, Request, Welcome, parts};
+use greenroom::wire::{self, AttemptEnd, Frame, Hello, HelloRefusal, Reply, Request, Welcome, parts};
 use greenroom::{
     CallId, ClusterId, Epoch, Fault, Fence, Incarnation, JobId, Lane, LogIndex, NodeId, NodeLayout, Object, Owner,
     Refusal, Sequence, SessionId, ShardId, SlotId, SlotTable, Stamp, TableVersion, ThreadId, Turn,
@@ -53,7 +53,7 @@ prop_compose! {
         session in any::<Option<u64>>(),
         table in any::<Option<u64>>(),
         deadline_ms in any::<Option<u64>>(),
-        thread in any::<Option<(u64, u32, u64)>>(),
+        attempt_ends_ms in any::<Option<u64>>(),
         parent in any::<Option<(u64, u32, u64)>>(),
         chain in vec(any::<u64>(), 0..5),
         acks in vec(any::<(u16, u32, u64)>(), 0..5),
@@ -65,11 +65,7 @@ prop_compose! {
             session: session.map(SessionId),
             table: table.map(TableVersion),
             deadline_ms,
-            thread: thread.map(|(thread, attempt, deadline_ms)| CloudCaller {
-                thread: ThreadId(thread),
-                attempt,
-                deadline_ms,
-            }),
+            attempt_ends_ms,
             parent: parent.map(|(session, lane, sequence)| CallId {
                 session: SessionId(session),
                 lane: Lane(lane),
@@ -87,6 +83,16 @@ fn encoded(encode: impl FnOnce(&mut BytesMut)) -> Bytes {
     let mut out = BytesMut::new();
     encode(&mut out);
     out.freeze()
+}
+
+#[test]
+fn the_end_of_an_attempt_comes_back_and_that_of_another_session_does_not() {
+    let session = SessionId::of_attempt(ThreadId::from_random(7), 1);
+    let end = AttemptEnd { session, ends_ms: Some(9), fence: true };
+    assert_eq!(AttemptEnd::decode(&end.encode()), Ok(end));
+    let of_client = AttemptEnd { session: SessionId::of_client(7), ..end };
+    assert!(AttemptEnd::decode(&of_client.encode()).is_err());
+    assert!(AttemptEnd::decode(b"").is_err());
 }
 
 fn fault() -> impl Strategy<Value = Fault> {

@@ -19,6 +19,7 @@ use hashbrown::HashMap;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
+use crate::attempts::check_session;
 use crate::metering::ShardMeter;
 use crate::object_actor::{ObjectActor, Run, Work};
 use crate::peers::{NestedOrigin, Peers};
@@ -193,12 +194,16 @@ impl Core {
                 let call = CallId { session, lane: request.lane, sequence: request.sequence };
                 return self.answer_late_query(stream, call, request, now);
             }
-            self.sessions.route(session, stream);
-            if is_new && request.flags & parts::RETRY != 0 && !session.is_object() {
-                // Its replies are gone with it, so whether an earlier try was applied is not known here.
+            if request.flags & parts::KEEP != 0 {
+                return self.keep_attempt(session, stream, request);
+            }
+            self.sessions.route(session, stream, request.attempt_ends_ms);
+            if let Err(refusal) = check_session(session, is_new, request, now) {
                 let call = CallId { session, lane: request.lane, sequence: request.sequence };
-                self.refuse(call, Refusal::SessionEnded);
-                self.sessions.unroute(session);
+                self.refuse(call, refusal);
+                if is_new {
+                    self.sessions.unroute(session);
+                }
                 return;
             }
         }
@@ -208,6 +213,9 @@ impl Core {
             }
         }
         let call = CallId { session, lane: request.lane, sequence: request.sequence };
+        if request.flags & parts::END != 0 {
+            return self.handle_attempt_end(stream, call, request, now);
+        }
         if let Err(refusal) = self.route(stream, call, request, now)
             // A refused cancellation is no answer to its call, which may be parked.
             && !is_cancel
@@ -266,6 +274,12 @@ impl Core {
         if is_slot && self.installed.table.place(request.slot).is_some_and(SlotPlace::is_lost) {
             return Err(Refusal::DataLost);
         }
+        self.tell_table(stream);
+        Err(Refusal::WrongPlace)
+    }
+
+    /// Sends a stream the current table, once for each version.
+    pub(crate) fn tell_table(&mut self, stream: StreamId) {
         let (version, bytes) = (self.installed.table.version, self.installed.table_bytes.clone());
         if let Some(state) = self.sessions.stream(stream)
             && state.table < version
@@ -274,7 +288,6 @@ impl Core {
             // A stream that is closing will be told again on the next one.
             let _ = state.outbox.push(|out| wire::encode_table(&bytes, out));
         }
-        Err(Refusal::WrongPlace)
     }
 
     pub(crate) fn refuse(&mut self, call: CallId, refusal: Refusal) {
@@ -413,13 +426,9 @@ fn arrival<'a>(call: CallId, object: ObjectName<'a>, request: &'a Request<'_>) -
         (Some(hash), None) => Wanted::Hash(*hash),
         (None, None) => Wanted::Anything,
     };
-    let owner = match request.thread {
-        Some(caller) => Owner::Thread(caller.thread, caller.attempt),
-        None => Owner::Session(call.session),
-    };
     Arrival {
         call,
-        owner,
+        owner: Owner::Session(call.session),
         object,
         method: request.method,
         arguments: request.arguments.clone(),

@@ -2,6 +2,7 @@
 //!
 //! What happens to an object is decided in `greenroom-actors`; this crate carries it out.
 
+mod attempts;
 mod control;
 mod copies;
 mod core;

@@ -30,9 +30,23 @@ struct SessionState {
     /// When its last stream closed.
     closed_at_ms: Option<u64>,
     owned_job: Option<JobId>,
+    /// When an attempt of a cloud thread ends by itself, if its stream is open or not.
+    ends_ms: Option<u64>,
+    /// Whether an attempt of a cloud thread has ended, or been ended, before that.
+    has_ended: bool,
     /// What the client says of itself.
     process: Arc<str>,
 }
+
+impl SessionState {
+    fn new(route: Option<(StreamId, Arc<Outbox>)>, own: bool) -> Self {
+        let process = Arc::from("");
+        Self { route, own, closed_at_ms: None, owned_job: None, ends_ms: None, has_ended: false, process }
+    }
+}
+
+/// How much later than its deadline an attempt of a cloud thread ends here: by so much clocks may differ.
+pub(crate) const SKEW_MS: u64 = 1_000;
 
 /// What a client may say of itself, in bytes; the rest is cut.
 const PROCESS_BYTES_MAX: usize = 64;
@@ -42,6 +56,8 @@ const PROCESS_BYTES_MAX: usize = 64;
 pub(crate) struct EndedSession {
     pub(crate) session: SessionId,
     pub(crate) job: Option<JobId>,
+    /// Until when it may come back, if it is an attempt of a cloud thread.
+    pub(crate) ends_ms: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +77,8 @@ impl Sessions {
         // What comes from outside ends on a terminal.
         let shown = hello.process.chars().filter(char::is_ascii_graphic).take(PROCESS_BYTES_MAX);
         let process = shown.collect::<String>().into();
-        self.sessions.insert(session, SessionState { route, own: true, closed_at_ms: None, owned_job, process });
+        let state = SessionState { owned_job, process, ..SessionState::new(route, true) };
+        self.sessions.insert(session, state);
         self.streams.insert(stream, StreamState { session, outbox, table: TableVersion(0) });
     }
 
@@ -70,14 +87,20 @@ impl Sessions {
     }
 
     /// The calls of a session that is not the stream's own come by this stream: so will its replies.
-    pub(crate) fn route(&mut self, session: SessionId, stream: StreamId) {
+    ///
+    /// One of an attempt of a cloud thread ends at `ends_ms` by itself.
+    pub(crate) fn route(&mut self, session: SessionId, stream: StreamId, ends_ms: Option<u64>) {
         let Some(state) = self.streams.get(&stream) else { return };
         let own = state.session == session;
         let route = Some((stream, Arc::clone(&state.outbox)));
         let known = self.sessions.get(&session);
         let owned_job = known.and_then(|known| known.owned_job);
+        let has_ended = known.is_some_and(|known| known.has_ended);
+        // Else it is a cloud thread's, which the stream's process runs.
+        let known = known.or_else(|| self.sessions.get(&state.session));
         let process = known.map(|known| Arc::clone(&known.process)).unwrap_or_default();
-        self.sessions.insert(session, SessionState { route, own, closed_at_ms: None, owned_job, process });
+        let state = SessionState { owned_job, ends_ms, has_ended, process, ..SessionState::new(route, own) };
+        self.sessions.insert(session, state);
     }
 
     /// Forgets a session that should not have been taken.
@@ -107,12 +130,19 @@ impl Sessions {
             return None;
         }
         let state = self.sessions.remove(&session)?;
-        Some(EndedSession { session, job: state.owned_job })
+        Some(EndedSession { session, job: state.owned_job, ends_ms: state.ends_ms })
+    }
+
+    /// An attempt of a cloud thread has ended on one of the slots; it is forgotten with the next sweep.
+    pub(crate) fn end_attempt(&mut self, session: SessionId) {
+        if let Some(state) = self.sessions.get_mut(&session) {
+            state.has_ended = true;
+        }
     }
 
     /// What is known of an owner: what its process says of itself, and, if it is away, when its session ends.
     pub(crate) fn note(&self, owner: Owner, grace_ms: u64) -> OwnerNote {
-        let Owner::Session(session) = owner else { return OwnerNote::default() };
+        let Owner::Session(session) = owner;
         let Some(state) = self.sessions.get(&session) else { return OwnerNote::default() };
         OwnerNote {
             process: (!state.process.is_empty()).then(|| state.process.to_string()),
@@ -120,13 +150,15 @@ impl Sessions {
         }
     }
 
-    /// Ends the sessions that have had no stream for the grace period.
+    /// Ends the sessions that have had no stream for the grace period, or are attempts whose time is over.
     pub(crate) fn expire(&mut self, now_ms: u64, grace_ms: u64) -> Vec<EndedSession> {
         let mut ended = Vec::new();
         self.sessions.retain(|&session, state| {
-            let over = state.closed_at_ms.is_some_and(|closed| now_ms >= closed.saturating_add(grace_ms));
+            let over = state.closed_at_ms.is_some_and(|closed| now_ms >= closed.saturating_add(grace_ms))
+                || state.ends_ms.is_some_and(|ends_ms| now_ms >= ends_ms.saturating_add(SKEW_MS))
+                || state.has_ended;
             if over {
-                ended.push(EndedSession { session, job: state.owned_job });
+                ended.push(EndedSession { session, job: state.owned_job, ends_ms: state.ends_ms });
             }
             !over
         });
@@ -164,13 +196,8 @@ impl Sessions {
     /// These sessions have calls or grants in a slot that this shard begins to serve: they have the grace period to come.
     pub(crate) fn expect(&mut self, sessions: &[SessionId], now_ms: u64) {
         for &session in sessions {
-            self.sessions.entry(session).or_insert_with(|| SessionState {
-                route: None,
-                own: true,
-                closed_at_ms: Some(now_ms),
-                owned_job: None,
-                process: Arc::from(""),
-            });
+            let away = || SessionState { closed_at_ms: Some(now_ms), ..SessionState::new(None, true) };
+            self.sessions.entry(session).or_insert_with(away);
         }
     }
 

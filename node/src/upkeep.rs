@@ -1,7 +1,7 @@
 //! What a shard does by the clock: deadlines, sessions that stay away (and may come back too late), actors that idle.
 
 use greenroom_actors::wire::Request;
-use greenroom_actors::{CallId, JobId, Now, Owner, Refusal, hash_object};
+use greenroom_actors::{CallId, JobId, Now, Refusal, hash_object};
 
 use crate::core::Core;
 use crate::sessions::{EndedSession, StreamId};
@@ -10,13 +10,13 @@ impl Core {
     /// Sessions have ended: what they hold is released, and their jobs' objects go.
     pub(crate) fn handle_ended(&mut self, ended: impl IntoIterator<Item = EndedSession>, now: Now) {
         let mut effects = std::mem::take(&mut self.effects);
-        for EndedSession { session, job } in ended {
+        for EndedSession { session, job, ends_ms } in ended {
             // The job goes on with a later session of its owner; the default one never ends.
             let job = job.filter(|&job| job != JobId::DEFAULT && !self.sessions.owns(job));
             for number in 0..self.host.slots().len() {
                 let Some(slot) = self.host.slots_mut()[number].as_mut() else { continue };
                 let id = slot.id();
-                slot.handle_owner_gone(Owner::Session(session), now, &mut effects);
+                slot.handle_session_end(session, ends_ms, now, &mut effects);
                 if let Some(job) = job {
                     slot.handle_job_end(job, now, &mut effects);
                 }
@@ -28,7 +28,7 @@ impl Core {
 
     /// A client whose session has ended here asks what became of a call of it. That begins no session.
     pub(crate) fn answer_late_query(&mut self, stream: StreamId, call: CallId, request: &Request<'_>, now: Now) {
-        self.sessions.route(call.session, stream);
+        self.sessions.route(call.session, stream, request.attempt_ends_ms);
         let hash = hash_object(request.job, request.type_name, request.key);
         let mut effects = std::mem::take(&mut self.effects);
         let answered = self.check_place(stream, request, hash).and_then(|()| {

@@ -208,10 +208,7 @@ impl Slot {
                 self.timers.extend(parked.deadline_ms.map(|at| (at, object, waiter, parked.call)));
             }
         }
-        let of_owners = self.owners.keys().filter_map(|owner| match owner {
-            Owner::Session(session) => Some(*session),
-            Owner::Thread(..) => None,
-        });
+        let of_owners = self.owners.keys().map(|Owner::Session(session)| *session);
         let mut sessions: Vec<SessionId> = of_owners.chain(self.replies.sessions()).collect();
         sessions.retain(|session| !session.is_object());
         sessions.sort_unstable();

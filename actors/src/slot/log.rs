@@ -35,8 +35,13 @@ pub(crate) enum Item {
     Object(Target, EntryKind),
     /// A call that was never accepted never will be.
     Kill { call: CallId, fault: Fault, expires_ms: u64 },
-    /// A session has ended: its replies may be forgotten.
-    EndSession(SessionId),
+    /// A session has ended: its replies may be forgotten after that time.
+    EndSession {
+        session: SessionId,
+        until_ms: u64,
+        /// The request that asked for it, which this copy was sent.
+        asked: Option<CallId>,
+    },
 }
 
 /// The object of an entry: a copy that has not committed the entry may not have the object yet.

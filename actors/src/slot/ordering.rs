@@ -1,5 +1,7 @@
 //! How an entry gets into a slot's log, and out of it once it is committed.
 
+use bytes::Bytes;
+
 use super::log::{Item, Logged, Target};
 use super::{Effect, Role, SEED_STEP, Slot};
 use crate::arrival::Now;
@@ -41,7 +43,11 @@ impl Slot {
             Item::Object(Target::Number(object), kind) => self.note_kind(*object, kind, index),
             Item::Object(Target::Name(_), _) => {}
             Item::Kill { call, expires_ms, .. } => self.replies.accept(*call, 0, 0, LogIndex(0), *expires_ms),
-            Item::EndSession(_) => {}
+            // Nothing of an attempt may come in between. A client whose session has ended comes with another one.
+            Item::EndSession { session, until_ms, .. } if session.attempt().is_some() => {
+                self.replies.end(*session, *until_ms);
+            }
+            Item::EndSession { .. } => {}
         }
     }
 
@@ -107,7 +113,12 @@ impl Slot {
                         out.push(Effect::Reply { call, answer });
                     }
                 }
-                Item::EndSession(session) => self.replies.end(session, stamp.now_ms),
+                Item::EndSession { session, until_ms, asked } => {
+                    self.replies.end(session, until_ms);
+                    if let (Some(call), Role::Primary(_)) = (asked, &self.role) {
+                        out.push(Effect::Reply { call, answer: done() });
+                    }
+                }
             }
         }
     }
@@ -122,4 +133,9 @@ impl Slot {
             *target = Target::Number(object);
         }
     }
+}
+
+/// What is said of a request that has been carried out and has no value.
+pub(super) fn done() -> Answer {
+    Answer { applied: false, index: LogIndex(0), result: Ok(Bytes::new()) }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use greenroom_actors::wire::AttemptEnd;
 use greenroom_actors::{
     Answer, Arrival, CallId, ClusterId, Construction, Effect, Host, Identity, Incarnation, JobId, Lane, Limits, NodeId,
     Now, Object, ObjectName, Outcomes, Owner, Patience, PeerMessage, Registry, Sequence, SessionId, ShardId, Share,
@@ -257,6 +258,15 @@ impl Cluster {
         let slot = self.hosts.get_mut(&node).and_then(|host| host.slot_mut(id)).expect("the primary has the slot");
         slot.handle_call(arrival, now, &mut effects);
         self.perform(node, effects.into_iter().map(|effect| (id, effect)).collect());
+    }
+
+    /// Tells the primary of a slot that an attempt of a cloud thread has ended.
+    pub(crate) fn end_attempt(&mut self, asked: CallId, slot: SlotId, end: AttemptEnd) {
+        let node = self.view.placement(slot).and_then(|placement| placement.primary).expect("it has a primary");
+        let (now, mut effects) = (self.now(), Vec::new());
+        let copy = self.hosts.get_mut(&node).and_then(|host| host.slot_mut(slot)).expect("the primary has the slot");
+        copy.handle_attempt_end(asked, end, now, &mut effects);
+        self.perform(node, effects.into_iter().map(|effect| (slot, effect)).collect());
     }
 
     /// Takes the answer of a call, whichever node gave it.

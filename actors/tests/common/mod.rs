@@ -223,7 +223,7 @@ impl Bench {
 
     pub fn end_session(&mut self, session: u64) {
         let now = self.now();
-        self.slot.handle_owner_gone(Owner::Session(SessionId(session)), now, &mut self.effects);
+        self.slot.handle_session_end(SessionId(session), None, now, &mut self.effects);
         self.settle();
     }
 

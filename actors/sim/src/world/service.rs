@@ -308,7 +308,7 @@ impl World {
             let time = process.now(now, seed);
             let Some(copy) = process.host.slot_mut(slot) else { continue };
             let mut effects = Vec::new();
-            copy.handle_owner_gone(Owner::Session(session), time, &mut effects);
+            copy.handle_session_end(session, None, time, &mut effects);
             self.perform_at(id, slot, effects);
         }
     }
