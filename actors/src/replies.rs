@@ -348,6 +348,11 @@ impl LanePool {
         (lane, Sequence(last.0 + 1))
     }
 
+    /// Notes that a lane of the slot was taken elsewhere.
+    pub fn note_used(&mut self) {
+        self.used = true;
+    }
+
     /// Whether a lane was ever taken.
     pub fn is_used(&self) -> bool {
         self.used

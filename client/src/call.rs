@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use greenroom_actors::wire::{Request, parts};
 use greenroom_actors::{
-    CallId, Epoch, Error, Fault, JobId, NodeId, OutgoingCall, Refusal, SlotId, SlotPlace, TableVersion, check_key,
-    hash_object, slot_of,
+    CallId, Epoch, Error, Fault, JobId, NodeId, OutgoingCall, Refusal, SessionId, SlotId, SlotPlace, TableVersion,
+    check_key, hash_object, slot_of,
 };
 use tokio::sync::oneshot;
 
 use crate::client::Shared;
+use crate::cloud::attempt::Attempt;
 use crate::connection::Connection;
 use crate::directory::Route;
 use crate::pending::{Event, NotSent};
@@ -30,12 +31,37 @@ pub(crate) async fn make_call(shared: Arc<Shared>, outgoing: OutgoingCall, effor
     if shared.has_lost_job(outgoing.job) {
         return Err(Error::ObjectLost { object: outgoing.object() });
     }
+    let Some(attempt) = Attempt::current_of(&shared) else { return go(shared, outgoing, effort, None).await };
+    // What it gives back is taken back anyway.
+    if effort == Effort::Cast {
+        return go(shared, outgoing, effort, Some(attempt)).await;
+    }
+    let cancelled = || Error::Cancelled { object: outgoing.object() };
+    if attempt.is_cancelled() {
+        return Err(cancelled());
+    }
+    if !outgoing.parks {
+        return go(shared, outgoing, effort, Some(attempt)).await;
+    }
+    tokio::select! {
+        biased;
+        () = attempt.cancelled() => Err(cancelled()),
+        made = go(shared, outgoing.clone(), effort, Some(Arc::clone(&attempt))) => made,
+    }
+}
+
+async fn go(
+    shared: Arc<Shared>,
+    outgoing: OutgoingCall,
+    effort: Effort,
+    attempt: Option<Arc<Attempt>>,
+) -> Result<Bytes, Error> {
     let started = Instant::now();
     let table = match shared.directory.table_size() {
         Some(n_slots) => n_slots,
         None => Box::pin(ensure_table(&shared, &outgoing, started)).await?,
     };
-    let mut call = Call::new(shared, outgoing, effort, (table, started));
+    let mut call = Call::new(shared, outgoing, effort, attempt, (table, started));
     let next = match call.start() {
         Some(event) => match call.outcome(event.await) {
             Ok(body) => {
@@ -73,6 +99,8 @@ async fn ensure_table(shared: &Arc<Shared>, outgoing: &OutgoingCall, started: In
 /// A call under way.
 struct Call {
     id: CallId,
+    /// The attempt of a cloud thread that makes it.
+    attempt: Option<Arc<Attempt>>,
     shared: Arc<Shared>,
     outgoing: OutgoingCall,
     effort: Effort,
@@ -108,16 +136,27 @@ enum Next {
 }
 
 impl Call {
-    fn new(shared: Arc<Shared>, outgoing: OutgoingCall, effort: Effort, (n_slots, started): (usize, Instant)) -> Self {
+    fn new(
+        shared: Arc<Shared>,
+        outgoing: OutgoingCall,
+        effort: Effort,
+        attempt: Option<Arc<Attempt>>,
+        (n_slots, started): (usize, Instant),
+    ) -> Self {
         let has_limit = effort == Effort::Call && !outgoing.parks;
         let limit = outgoing.timeout.or_else(|| has_limit.then_some(shared.settings.timeout));
-        let job = outgoing.job.unwrap_or_else(|| shared.job());
+        let of_attempt = attempt.as_ref().and_then(|attempt| attempt.job());
+        let job = outgoing.job.or(of_attempt).unwrap_or_else(|| shared.job());
         let hash = hash_object(job, outgoing.object_type.name, outgoing.key.as_str());
         let slot = slot_of(hash, n_slots);
-        let (lane, sequence) = shared.take_lane(slot);
+        let (session, (lane, sequence)) = match &attempt {
+            Some(attempt) => (attempt.session(), shared.take_lane_of(attempt, slot)),
+            None => (shared.session(), shared.take_lane(slot)),
+        };
         let deadline = limit.and_then(|limit| started.checked_add(time_to_reach(limit, outgoing.parks)));
         Self {
-            id: CallId { session: shared.session(), lane, sequence },
+            id: CallId { session, lane, sequence },
+            attempt,
             job,
             slot,
             deadline,
@@ -137,7 +176,10 @@ impl Call {
 
     /// The call has been answered: its lane is free.
     fn end(&self) {
-        self.shared.give_back(self.slot, self.id.lane, self.id.sequence);
+        match &self.attempt {
+            Some(attempt) => attempt.give_back(self.slot, self.id.lane, self.id.sequence),
+            None => self.shared.give_back(self.slot, self.id.lane, self.id.sequence),
+        }
     }
 
     /// Goes on with a call that was not answered at once.
@@ -207,7 +249,13 @@ impl Call {
         if self.in_doubt && !self.is_fixed() {
             self.shared.check_frozen();
         }
-        let session = self.shared.session();
+        let session = self.session();
+        if self.attempt.as_ref().is_some_and(|attempt| attempt.is_over(&self.shared)) {
+            return match self.in_doubt {
+                true => Next::Lost(self.unknown("the attempt has ended with its process's session".to_owned())),
+                false => Next::Return(Err(self.outgoing.refused(Refusal::AttemptEnded))),
+            };
+        }
         if !self.in_doubt && self.shared.has_lost_job(Some(self.job)) {
             return Next::Return(Err(Error::ObjectLost { object: self.outgoing.object() }));
         }
@@ -278,6 +326,7 @@ impl Call {
                 if let Some(connection) = self.out.take()
                     && body.len() > ACK_ABOVE_BYTES
                     && !self.outgoing.read
+                    && self.attempt.is_none()
                 {
                     connection.acknowledge((self.slot, self.id.lane, self.id.sequence));
                 }
@@ -385,7 +434,9 @@ impl Call {
             }
             Refusal::WrongPlace | Refusal::Stopping | Refusal::Unavailable(_) => Next::Again(refusal.to_string()),
             // Only the retry of a call can be stale: the first try was applied, and its reply is gone.
-            Refusal::Stale | Refusal::SessionEnded if self.in_doubt => Next::Lost(self.unknown(refusal.to_string())),
+            Refusal::Stale | Refusal::SessionEnded | Refusal::AttemptEnded if self.in_doubt => {
+                Next::Lost(self.unknown(refusal.to_string()))
+            }
             // It never was accepted, and its session has ended: it is made anew in the present one.
             Refusal::Expired if self.is_question() => {
                 self.in_doubt = false;
@@ -399,9 +450,14 @@ impl Call {
         }
     }
 
+    /// The session in which the call would be made now.
+    fn session(&self) -> SessionId {
+        self.attempt.as_ref().map_or_else(|| self.shared.session(), |attempt| attempt.session())
+    }
+
     /// Whether the session ended while it was not known what became of the call: then that is asked first.
     fn is_question(&self) -> bool {
-        self.in_doubt && self.id.session != self.shared.session()
+        self.in_doubt && self.id.session != self.session()
     }
 
     fn request(&self, route: &Route) -> Request<'_> {
@@ -431,6 +487,7 @@ impl Call {
             key: self.outgoing.key.as_str(),
             job: self.job,
             session: Some(self.id.session),
+            attempt_ends_ms: self.attempt.as_ref().and_then(|attempt| attempt.ends_ms()),
             ..Request::default()
         }
     }

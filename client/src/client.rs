@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -16,9 +16,11 @@ use greenroom_actors::{
     SessionId, SlotId, SlotTable,
 };
 
+use hashbrown::HashMap;
 use tokio::sync::watch;
 
 use crate::call::make_call;
+use crate::cloud::attempt::Attempt;
 use crate::connection::OwnedJob;
 use crate::directory::Directory;
 use crate::settings::{Cluster, Settings};
@@ -69,6 +71,8 @@ pub(crate) struct Shared {
     used: watch::Sender<()>,
     /// Calls without a waiting caller that are out.
     casts: AtomicU32,
+    /// Attempts of cloud threads that run here.
+    attempts: Mutex<HashMap<SessionId, Weak<Attempt>>>,
     /// The free lanes, by slot; made when the table is known.
     pub(crate) lanes: std::sync::OnceLock<Vec<Mutex<LanePool>>>,
     /// Stops with the last clone of the client.
@@ -134,6 +138,7 @@ impl Client {
             next_lane: AtomicU32::new(0),
             used: watch::Sender::new(()),
             casts: AtomicU32::new(0),
+            attempts: Mutex::default(),
             lanes: std::sync::OnceLock::new(),
             #[cfg(feature = "embedded")]
             _embedded: embedded,
@@ -165,7 +170,6 @@ impl Client {
         self.shared.table().await.map_err(ConnectError::Unreachable)
     }
 
-    #[cfg(test)]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -206,8 +210,9 @@ impl Caller for Client {
 
     fn cast(&self, call: OutgoingCall, otherwise: Option<OutgoingCall>) {
         let shared = Arc::clone(&self.shared);
-        let out = CastOut::new(Arc::clone(&self.shared));
-        let mut cast = Box::pin(async move {
+        let attempt = Attempt::current_of(&self.shared);
+        let out = CastOut::new(Arc::clone(&self.shared), attempt.clone());
+        let cast = async move {
             let _out = out;
             let object = call.object();
             let make = async {
@@ -226,7 +231,11 @@ impl Caller for Client {
                 },
                 () = shared.unused() => tracing::debug!(object, "the client ends with a call under way"),
             }
-        });
+        };
+        let mut cast: Pin<Box<dyn Future<Output = ()> + Send>> = match attempt {
+            Some(attempt) => Box::pin(attempt.around(cast)),
+            None => Box::pin(cast),
+        };
         // It leaves now, before whatever this thread calls next: who drops a guard and then asks for the lock gets it.
         if cast.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
             self.shared.spawn(cast);
@@ -235,18 +244,24 @@ impl Caller for Client {
 }
 
 /// A call without a waiting caller that is out, also if the runtime ends and drops it.
-struct CastOut(Arc<Shared>);
+struct CastOut(Arc<Shared>, Option<Arc<Attempt>>);
 
 impl CastOut {
-    fn new(shared: Arc<Shared>) -> Self {
+    fn new(shared: Arc<Shared>, attempt: Option<Arc<Attempt>>) -> Self {
         shared.casts.fetch_add(1, Ordering::AcqRel);
-        Self(shared)
+        if let Some(attempt) = &attempt {
+            attempt.cast_begins();
+        }
+        Self(shared, attempt)
     }
 }
 
 impl Drop for CastOut {
     fn drop(&mut self) {
         self.0.casts.fetch_sub(1, Ordering::AcqRel);
+        if let Some(attempt) = &self.1 {
+            attempt.cast_ends();
+        }
     }
 }
 
@@ -349,9 +364,40 @@ impl Shared {
         Ok(table)
     }
 
+    /// A cloud thread's attempt begins here.
+    pub(crate) fn note_attempt(&self, attempt: &Arc<Attempt>) {
+        self.attempts_now().insert(attempt.session(), Arc::downgrade(attempt));
+    }
+
+    pub(crate) fn forget_attempt(&self, session: SessionId) {
+        self.attempts_now().remove(&session);
+    }
+
+    /// The attempts that run here.
+    pub(crate) fn attempts(&self) -> Vec<Arc<Attempt>> {
+        self.attempts_now().values().filter_map(Weak::upgrade).collect()
+    }
+
+    fn attempts_now(&self) -> MutexGuard<'_, HashMap<SessionId, Weak<Attempt>>> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number that no other lane of this process has.
+    pub(crate) fn new_lane(&self) -> Lane {
+        Lane(self.next_lane.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A lane for a call to that slot in an attempt's session, with the call's number.
+    pub(crate) fn take_lane_of(&self, attempt: &Attempt, slot: SlotId) -> (Lane, Sequence) {
+        if let Some(pool) = self.lanes.get().and_then(|lanes| lanes.get(usize::from(slot.0))) {
+            pool.lock().unwrap_or_else(PoisonError::into_inner).note_used();
+        }
+        attempt.take_lane(slot, || self.new_lane())
+    }
+
     /// A lane for a call to that slot, with the call's number.
     pub(crate) fn take_lane(&self, slot: SlotId) -> (Lane, Sequence) {
-        let new_lane = || Lane(self.next_lane.fetch_add(1, Ordering::Relaxed));
+        let new_lane = || self.new_lane();
         match self.lanes.get().and_then(|lanes| lanes.get(usize::from(slot.0))) {
             Some(pool) => pool.lock().unwrap_or_else(PoisonError::into_inner).take(new_lane),
             None => (new_lane(), Sequence(1)),

@@ -14,6 +14,7 @@ use greenroom_rpc::{Inbound, LinkError, OpenLink, PushError};
 use tokio::sync::{Notify, oneshot};
 
 use crate::client::Shared;
+use crate::cloud::attempt::Attempt;
 use crate::pending::{Answered, Event, FreeLane, NotSent};
 use crate::process::process_name;
 
@@ -93,7 +94,10 @@ impl Connection {
         if request.arguments.len() > frame_bytes_max {
             return Err(NotSent::TooLarge { bytes: request.arguments.len(), bytes_max: frame_bytes_max });
         }
-        request.acks = std::mem::take(&mut state.acks);
+        if request.session.is_none() {
+            // What is acknowledged is of the stream's own session.
+            request.acks = std::mem::take(&mut state.acks);
+        }
         // What was not sent is acknowledged with the next call.
         match outbox.push(|out| request.encode(out)).inspect_err(|_| state.acks.append(&mut request.acks)) {
             Ok(()) => {
@@ -206,6 +210,14 @@ impl Connection {
     pub(crate) fn owes_goodbye(&self) -> bool {
         let state = self.lock();
         state.lives && state.registered.is_some()
+    }
+
+    /// Tells the node that the attempt is still run here; without a stream, once there is one.
+    pub(crate) fn keep(&self, attempt: &Attempt) {
+        if let Stream::Open { outbox, .. } = &self.lock().stream {
+            // A stream that is closing is followed by another one, on which it is told again.
+            let _ = outbox.push(|out| attempt.keep().encode(out));
+        }
     }
 
     /// Whether there is a stream.
@@ -321,6 +333,9 @@ impl Connection {
                 for cancel in state.pending.cancels(hello.session) {
                     // A stream that breaks at once is followed by another one.
                     let _ = link.outbox.push(|out| out.extend_from_slice(cancel));
+                }
+                for attempt in client.iter().flat_map(|client| client.attempts()) {
+                    let _ = link.outbox.push(|out| attempt.keep().encode(out));
                 }
                 Some((waiting, link.inbound))
             }

@@ -74,6 +74,7 @@ mod call;
 mod cell;
 mod cli;
 mod client;
+mod cloud;
 pub mod collections;
 mod connection;
 mod counter;

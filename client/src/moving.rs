@@ -77,6 +77,11 @@ impl Shared {
     ///
     /// All are opened side by side: one that takes long must not cost the sessions on other nodes.
     fn keep_session(self: &Arc<Self>) {
+        for attempt in self.attempts() {
+            for route in attempt.used().into_iter().filter_map(|slot| self.directory.route(slot)) {
+                route.connection.keep(&attempt);
+            }
+        }
         let Some(lanes) = self.lanes.get() else { return };
         let used = |pool: &Mutex<LanePool>| pool.lock().unwrap_or_else(PoisonError::into_inner).is_used();
         for (slot, _) in (0..).map(SlotId).zip(lanes).filter(|(_, pool)| used(pool)) {

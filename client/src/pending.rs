@@ -127,14 +127,16 @@ impl PendingCalls {
         waiting.into_iter().filter_map(|(_, call)| call.waiting()).collect()
     }
 
-    /// A stream of the session is open: what has to be told on it again. What other sessions left has ended with them.
+    /// A stream of the session is open: what has to be told on it again. What other sessions left has ended with them, those of
+    /// cloud threads apart.
     pub(crate) fn cancels(&mut self, of: SessionId) -> impl Iterator<Item = &BytesMut> {
         let n_gone = &mut self.n_gone;
         self.by_lane.retain(|_, call| match &call.caller {
             CallerOf::Waits(_) => true,
             CallerOf::Gone { session, .. } => {
-                *n_gone -= usize::from(*session != of);
-                *session == of
+                let stays = *session == of || session.attempt().is_some();
+                *n_gone -= usize::from(!stays);
+                stays
             }
         });
         self.by_lane.values().filter_map(|call| match &call.caller {

@@ -13,7 +13,7 @@ fn a_client_whose_runtime_has_ended_closes_at_once() {
     assert_eq!(client.shared.casts.load(Ordering::Acquire), 1, "it is on its way");
     drop(runtime);
     assert_eq!(client.shared.casts.load(Ordering::Acquire), 0, "it will not leave any more");
-    let out = CastOut::new(Arc::clone(&client.shared));
+    let out = CastOut::new(Arc::clone(&client.shared), None);
     let began = Instant::now();
     pollster::block_on(client.close());
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
