@@ -1,26 +1,35 @@
 //! Errors: what failed, on what object, whether it was applied, and what the caller may do.
 
+use std::any::Any;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{CallId, Fence, KeyError};
+use crate::thread_failure::ThreadFailure;
 
 /// A method's own error whose type was given up, kept as its text.
 ///
 /// It is what [`Error::Method`] holds in a plain [`Error`]: `?` turns an `Error<E>` of any method into it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Erased(pub String);
 
 /// Why a call did not return a value.
 ///
 /// `E` is the method's own error; with [`Erased`], the default, it is only a text.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Error<E = Erased> {
     /// The method returned an error. It has run, and what it changed before that stays; most change nothing, as those of the
-    /// library's types do unless their pages say otherwise.
+    /// library's types do unless their pages say otherwise. Of a cloud thread it is the function's own error.
     Method(E),
+    /// A cloud thread has no result of its function.
+    Thread {
+        /// The thread, as `function, thread id`.
+        thread: String,
+        /// Why, and what has been run.
+        failure: ThreadFailure,
+    },
     /// The cluster refused the call. Nothing was applied; the refusal says what would help.
     Refused {
         /// The object, as `Type/key`.
@@ -304,6 +313,7 @@ impl<E> Error<E> {
         match self {
             Self::Abandoned { .. } | Self::Reply { .. } => Some(true),
             Self::Method(_) | Self::Unknown { .. } | Self::ObjectLost { .. } => None,
+            Self::Thread { failure, .. } => failure.has_run(),
             Self::Blocking { given_back: true, .. } => None,
             Self::Refused { .. }
             | Self::NotSent { .. }
@@ -343,6 +353,7 @@ impl<E> Error<E> {
     pub fn map_method<F>(self, change: impl FnOnce(E) -> F) -> Error<F> {
         match self {
             Self::Method(error) => Error::Method(change(error)),
+            Self::Thread { thread, failure } => Error::Thread { thread, failure },
             Self::Refused { object, refusal } => Error::Refused { object, refusal },
             Self::NotSent { object, why } => Error::NotSent { object, why },
             Self::Unknown { object, call, why } => Error::Unknown { object, call, why },
@@ -360,9 +371,16 @@ impl<E> Error<E> {
     }
 }
 
-impl<E: fmt::Display> From<Error<E>> for Error {
+impl<E: fmt::Display + 'static> From<Error<E>> for Error {
     fn from(error: Error<E>) -> Self {
-        error.map_method(|own| Erased(own.to_string()))
+        match error {
+            // A function that a cloud thread ran has met an error of ours: that is what there is to be told.
+            Error::Method(own) => match (Box::new(own) as Box<dyn Any>).downcast::<Self>() {
+                Ok(ours) => *ours,
+                Err(own) => Self::Method(Erased(own.downcast::<E>().map(|own| own.to_string()).unwrap_or_default())),
+            },
+            other => other.map_method(|_| unreachable!("matched above")),
+        }
     }
 }
 
@@ -370,6 +388,7 @@ impl<E: MethodError> fmt::Display for Error<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Method(error) => error.describe(f),
+            Self::Thread { thread, failure } => write!(f, "cloud thread `{thread}` {failure}"),
             Self::Refused { object, refusal } => {
                 write!(f, "`{object}` refused the call, nothing was applied: {refusal}")
             }

@@ -49,6 +49,7 @@ mod rollback;
 mod schema;
 mod slot;
 mod table;
+mod thread_failure;
 mod tracer;
 mod turn;
 mod untaken;
@@ -89,6 +90,7 @@ pub use slot::image::{ImageName, NestedImage, ObjectImage, Piece};
 pub use slot::log::LogPlace;
 pub use slot::{Effect, Slot};
 pub use table::{Member, NodeLayout, SLOTS_DEFAULT, SlotPlace, SlotTable, shard_of, slot_of};
+pub use thread_failure::ThreadFailure;
 pub use turn::{Continue, Message, Stamp, Then, Turn};
 pub use view::{
     Changed, JoinRefusal, MEMBERS_MAX, MemberStatus, NAME_BYTES_MAX, Placement, Targets, View, ViewCommand, ViewMember,

@@ -269,7 +269,7 @@ impl Drop for CastOut {
 ///
 /// tokio's own check answers by a panic, whose message it prints, so it is left for the rest: code that goes without a
 /// budget, which is either such a place or `unconstrained`.
-fn must_not_block() -> bool {
+pub(crate) fn must_not_block() -> bool {
     let Ok(handle) = tokio::runtime::Handle::try_current() else { return false };
     has_budget() || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| handle.block_on(async {}))).is_err()
 }

@@ -7,6 +7,7 @@
 //!
 //! * [`sync`] and [`collections`] have the types of the library, [`Cell`], [`Counter`] and [`Average`] beside them.
 //! * [`object`](macro@object) makes shared objects of a type of your own, whose methods run where the object is.
+//! * [`cloud`](macro@cloud) makes functions that run as [cloud threads](mod@cloud).
 //! * [`Combine`] and [`combine`](macro@combine) name functions that make one value of two, beside the data.
 //! * [`Settings`] says what can be set, [`Error`] what can become of a call.
 //!
@@ -74,7 +75,7 @@ mod call;
 mod cell;
 mod cli;
 mod client;
-mod cloud;
+pub mod cloud;
 pub mod collections;
 mod connection;
 mod counter;
@@ -101,9 +102,9 @@ pub use greenroom_actors::expand;
 pub use greenroom_actors::objects::WrongLength;
 pub use greenroom_actors::{
     Access, CallId, Caller, Erased, Error, Fence, Grant, Grants, Handle, Holder, JobId, Message, NotHeld, Object,
-    ObjectHandle, Owner, RawHandle, Refusal, Turn, WaitQueue, Waiter, WaiterId,
+    ObjectHandle, Owner, RawHandle, Refusal, ThreadFailure, ThreadId, Turn, WaitQueue, Waiter, WaiterId,
 };
-pub use greenroom_macros::{combine, main, object};
+pub use greenroom_macros::{cloud, combine, main, object};
 pub use process::{client, shutdown};
 pub use run::{MainResult, run, run_async};
 pub use settings::{Cluster, Settings};

@@ -71,6 +71,9 @@ fn run_role<R: MainResult>(user_main: impl FnOnce() -> R) -> ExitCode {
         Ok(registry) => registry,
         Err(duplicate) => return refuse(&duplicate.to_string(), ExitCode::FAILURE),
     };
+    if let Err(why) = crate::cloud::expand::check_names() {
+        return refuse(&why, ExitCode::FAILURE);
+    }
     let tool = || Tool::of_program(&program.to_string_lossy(), TOOL_WORD, registry);
     match role {
         Role::Driver => drive(user_main),

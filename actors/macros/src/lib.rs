@@ -1,7 +1,9 @@
-//! The attribute macros of Greenroom: `#[object]` makes shared objects of plain types, `#[main]` starts a program.
+//! The attribute macros of Greenroom: `#[object]` makes shared objects of plain types, `#[cloud]` functions that run elsewhere,
+//! `#[main]` starts a program.
 //!
-//! What they write names only `::greenroom::expand` and `::greenroom::run`.
+//! What they write names only `::greenroom::expand`, `::greenroom::cloud` and `::greenroom::run`.
 
+mod cloud_function;
 mod combine_function;
 mod constructor;
 mod continuation;
@@ -67,6 +69,20 @@ pub fn object(attributes: TokenStream, item: TokenStream) -> TokenStream {
 pub fn combine(attributes: TokenStream, item: TokenStream) -> TokenStream {
     let function = parse_macro_input!(item as syn::ItemFn);
     combine_function::expand(attributes.into(), function).into()
+}
+
+/// Makes a function one that may run elsewhere: as a cloud thread, in this process or in a serverless function.
+///
+/// It goes on `fn work(part: usize) -> Result<f64, Error>` or an `async fn`, which it leaves as it is. Beside it stands
+/// `work::spawn(3)`, which begins a run and returns its `JoinHandle`, and `work::call(3)`, a run that has not begun, for
+/// whoever begins it: a scope, a `Builder`. Arguments and result are values that serde carries. What it returns as a `Result`
+/// arrives at `join` as one, with its own error.
+///
+/// A function is known by its path, such as `my_app::work`, or by the name that `#[cloud(name = "…")]` gives it.
+#[proc_macro_attribute]
+pub fn cloud(attributes: TokenStream, item: TokenStream) -> TokenStream {
+    let function = parse_macro_input!(item as syn::ItemFn);
+    cloud_function::expand(attributes.into(), function).into()
 }
 
 /// Makes the program's `main` the start of every role: driver, node and operator's tool.

@@ -44,6 +44,10 @@ impl Attempt {
     ///
     /// # Errors
     /// When a node cannot be reached for the client's patience: then its calls may still be applied there, until its deadline.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for attempts that run elsewhere; those of this process end themselves")
+    )]
     pub(crate) async fn fence(
         client: &Client,
         thread: ThreadId,

@@ -1,0 +1,87 @@
+//! What the code that `#[cloud]` writes is made of. Not for people.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use greenroom_actors::ReplyBody;
+pub use greenroom_actors::expand::{inventory, shape_of, travels};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::function::Call;
+
+/// A function that runs elsewhere, as its program knows it.
+#[derive(Debug)]
+pub struct Function {
+    /// Its name in the program.
+    pub name: &'static str,
+    /// The shape of its arguments.
+    pub arguments: fn() -> String,
+    /// The shape of what it returns.
+    pub result: fn() -> String,
+    /// Runs it.
+    pub run: Run,
+}
+
+/// An `async fn` that runs.
+pub type Running = Pin<Box<dyn Future<Output = Result<Vec<u8>, String>> + Send>>;
+
+/// What runs a function on encoded arguments: it returns the encoded result, or why there is none.
+#[derive(Debug)]
+pub enum Run {
+    /// A `fn`.
+    Blocking(fn(&[u8]) -> Result<Vec<u8>, String>),
+    /// An `async fn`.
+    Async(fn(Vec<u8>) -> Running),
+}
+
+/// A function of this program.
+#[derive(Debug)]
+pub struct Registered(pub &'static Function);
+
+inventory::collect!(Registered);
+
+/// Checks that no two functions of this program have one name: elsewhere they are known by it.
+pub(crate) fn check_names() -> Result<(), String> {
+    let mut names: Vec<&str> = inventory::iter::<Registered>().map(|Registered(function)| function.name).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(format!("two cloud functions are named `{}`: give one `#[cloud(name = \"…\")]`", pair[0])),
+        None => Ok(()),
+    }
+}
+
+/// A run that has not begun.
+pub fn call<T, E: ReplyBody<T>, A: Serialize>(function: &'static Function, arguments: &A) -> Call<T, E> {
+    Call::new(function, postcard::to_allocvec(arguments).map_err(|error| error.to_string()))
+}
+
+fn decoded<A: DeserializeOwned>(encoded: &[u8]) -> Result<A, String> {
+    postcard::from_bytes(encoded).map_err(|error| format!("the arguments do not decode: {error}"))
+}
+
+fn encoded<R: Serialize>(result: &R) -> Result<Vec<u8>, String> {
+    postcard::to_allocvec(result).map_err(|error| format!("the result cannot be encoded: {error}"))
+}
+
+/// Runs a `fn` on encoded arguments.
+///
+/// # Errors
+/// When they do not decode, or the result cannot be encoded.
+pub fn run<A: DeserializeOwned, R: Serialize>(
+    arguments: &[u8],
+    function: impl FnOnce(A) -> R,
+) -> Result<Vec<u8>, String> {
+    encoded(&function(decoded(arguments)?))
+}
+
+/// Runs an `async fn` on encoded arguments.
+///
+/// # Errors
+/// When they do not decode, or the result cannot be encoded.
+pub async fn run_async<A: DeserializeOwned, R: Serialize, F: Future<Output = R>>(
+    arguments: Vec<u8>,
+    function: impl FnOnce(A) -> F,
+) -> Result<Vec<u8>, String> {
+    encoded(&function(decoded(&arguments)?).await)
+}
