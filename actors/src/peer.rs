@@ -40,7 +40,12 @@ pub enum PeerBody {
         entries: Bytes,
     },
     /// Backup to primary: my log is equal to yours up to here.
-    Ack(LogIndex),
+    Ack {
+        /// The index.
+        index: LogIndex,
+        /// The image of which the copy was made; a copy that is on its way out may speak for one that is to come.
+        image: u64,
+    },
     /// Backup to primary: I do not have `prev`; up to here my log is equal to that of every copy.
     Lacking(LogIndex),
     /// Copy to whoever speaks in an older epoch than its own, which the message's epoch tells.
@@ -67,7 +72,7 @@ impl PeerBody {
     /// Whether it answers something that is said again if no answer comes, but not at once.
     pub fn is_answer(&self) -> bool {
         match self {
-            Self::Ack(_) | Self::Lacking(_) | Self::Refused | Self::Copied { .. } => true,
+            Self::Ack { .. } | Self::Lacking(_) | Self::Refused | Self::Copied { .. } => true,
             Self::Append { .. } | Self::Image { .. } => false,
         }
     }

@@ -99,6 +99,8 @@ pub struct Slot {
     pub(crate) has_counted: bool,
     /// How often the slot's data was lost before this copy's.
     pub(crate) generation: u32,
+    /// The image of which this copy was made, or is being made; 0 if of none.
+    image: u64,
     /// Everything up to here is held by every copy that counts.
     committed: LogIndex,
     now_ms: u64,
@@ -140,6 +142,7 @@ impl Slot {
             role,
             has_counted: false,
             generation: 0,
+            image: 0,
             committed: base.index,
             now_ms: 0,
             log: Log::new(base),

@@ -194,3 +194,54 @@ fn a_copy_that_has_met_a_later_epoch_takes_no_view_of_an_earlier_one() {
     cluster.install_on(old, &stale);
     assert!(!cluster.hosts[&old].slot(slot).unwrap().is_serving(), "two nodes would serve the slot");
 }
+
+#[test]
+fn a_copy_that_was_dropped_and_is_begun_anew_before_its_node_knows_is_made_whole() {
+    let mut cluster = Cluster::new(2, 2);
+    let (slot, primary) = (cluster.slot_of::<CounterObject>("hits"), cluster.primary_of::<CounterObject>("hits"));
+    let add = cluster.send::<CounterObject>(1, "hits", "add", &(5_i64,));
+    cluster.settle();
+    assert_eq!(cluster.value::<i64>(add), 5);
+    let placement = cluster.view.placement(slot).unwrap().clone();
+    let other = *placement.in_sync.iter().find(|&&node| node != primary).unwrap();
+    // The other node still has what it had when the primary begins to copy to it.
+    cluster.view.apply(&ViewCommand::DropCopies(vec![(slot, placement.epoch, other)]));
+    let dropped = cluster.view.clone();
+    cluster.install_on(primary, &dropped);
+    let epoch = cluster.view.placement(slot).unwrap().epoch;
+    cluster.view.apply(&ViewCommand::StartCopies(vec![(slot, epoch, other)]));
+    let begun = cluster.view.clone();
+    cluster.install_on(primary, &begun);
+    cluster.deliver_all();
+    cluster.install_on(other, &begun);
+    cluster.settle();
+    assert_eq!(cluster.view.placement(slot).unwrap().in_sync.len(), 2, "the copy is complete");
+    let states = cluster.states::<CounterObject>("hits");
+    assert_eq!(states[0].1, states[1].1, "{states:?}");
+}
+
+#[test]
+fn a_copy_that_failed_and_is_begun_anew_before_its_primary_knows_is_made_whole() {
+    let mut cluster = Cluster::new(2, 2);
+    let (slot, primary) = (cluster.slot_of::<CounterObject>("hits"), cluster.primary_of::<CounterObject>("hits"));
+    let placement = cluster.view.placement(slot).unwrap().clone();
+    let other = *placement.in_sync.iter().find(|&&node| node != primary).unwrap();
+    cluster.change(&ViewCommand::DropCopies(vec![(slot, placement.epoch, other)]));
+    let add = cluster.send::<CounterObject>(1, "hits", "add", &(5_i64,));
+    cluster.settle();
+    assert_eq!(cluster.value::<i64>(add), 5);
+    let mut epoch = cluster.view.placement(slot).unwrap().epoch;
+    let copy = |epoch| vec![(slot, epoch, other)];
+    cluster.change(&ViewCommand::StartCopies(copy(epoch)));
+    cluster.deliver_all();
+    // The primary knows the copy to be complete; that it was given up, and begun anew, it learns at once.
+    cluster.view.apply(&ViewCommand::CopiesFailed(copy(epoch)));
+    let failed = cluster.view.clone();
+    cluster.install_on(other, &failed);
+    epoch.0 += 1;
+    cluster.change(&ViewCommand::StartCopies(copy(epoch)));
+    cluster.settle();
+    assert_eq!(cluster.view.placement(slot).unwrap().in_sync.len(), 2, "the copy is complete");
+    let states = cluster.states::<CounterObject>("hits");
+    assert_eq!(states[0].1, states[1].1, "{states:?}");
+}

@@ -321,7 +321,7 @@ impl Core {
                             let _ = proposals.send(command);
                         }
                     }
-                    Effect::Dropped => self.seats.retain(|&(slot, _), _| slot != at),
+                    Effect::Dropped => self.drop_actors(at),
                     Effect::Nested { object, job, call } => {
                         nested.push_back(Step::Call(NestedOrigin { slot: at, object, job, call }));
                     }
@@ -364,6 +364,12 @@ impl Core {
         }
         self.due_index.insert(at, self.due.len());
         self.due.push((at, vec![work]));
+    }
+
+    /// The actors of a copy that is here no more end, and what was on its way to them is for nobody.
+    fn drop_actors(&mut self, at: SlotId) {
+        self.seats.retain(|&(slot, _), _| slot != at);
+        self.due.iter_mut().filter(|((slot, _), _)| *slot == at).for_each(|(_, works)| works.clear());
     }
 
     /// Hands the entries of the batch at hand to the objects' actors, one message each.

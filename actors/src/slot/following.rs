@@ -78,7 +78,8 @@ impl Slot {
                     self.log.push(logged);
                 }
                 self.committed = self.committed.max(committed.min(end.index));
-                self.answer(from, PeerBody::Ack(end.index), out);
+                let image = self.image;
+                self.answer(from, PeerBody::Ack { index: end.index, image }, out);
                 if !self.is_installing() {
                     self.hand_out(out);
                 }
@@ -87,7 +88,7 @@ impl Slot {
                 self.meet(epoch, out);
                 self.install(from, image, (number, piece), registry, out)?;
             }
-            PeerBody::Ack(index) => self.handle_held(from, epoch, index, out),
+            PeerBody::Ack { index, image } => self.handle_held((from, image), epoch, index, out),
             PeerBody::Lacking(index) => self.handle_lacking(from, epoch, index, out),
             PeerBody::Copied { image, number } => self.handle_copied(from, image, number, out),
             // The view that tells what has changed is on its way.

@@ -121,10 +121,9 @@ impl Sending {
     }
 }
 
-/// The image that a joining copy is made of.
+/// How far the image has come that a joining copy is made of.
 #[derive(Debug, Default)]
 pub(super) struct Installing {
-    image: u64,
     next_number: u32,
 }
 
@@ -137,10 +136,11 @@ impl Slot {
             return;
         }
         leading.n_images = leading.n_images.wrapping_add(1);
+        // No other primary of the slot has this epoch, so none counts alike.
+        let image = epoch.0 << 16 | u64::from(leading.n_images);
         let mut sending = Sending {
             to,
-            // No other primary of the slot has this epoch, so none counts alike.
-            image: epoch.0 << 16 | u64::from(leading.n_images),
+            image,
             next_object: 0,
             awaited: BTreeSet::new(),
             gathered: Vec::new(),
@@ -154,7 +154,7 @@ impl Slot {
         };
         sending.push(Piece::Begin(from));
         leading.sending = Some(sending);
-        self.follow(to, from);
+        self.follow(to, image, from);
         self.pump_image(out);
     }
 
@@ -320,21 +320,27 @@ impl Slot {
         out: &mut Vec<Effect>,
     ) -> Result<(), ShippedError> {
         let Role::Backup(following) = &mut self.role else { return Ok(()) };
-        let Some(installing) = &mut following.installing else {
-            // It is complete; the word of it was lost.
-            self.answer(from, PeerBody::Copied { image, number }, out);
-            return Ok(());
-        };
-        let begins = matches!(piece, Piece::Begin(_)) && installing.image != image;
-        if begins {
-            *installing = Installing { image, next_number: 0 };
+        // One that has counted goes before another one is made: the view that says so is on its way.
+        let may_begin = following.installing.is_some() || !self.has_counted;
+        if matches!(piece, Piece::Begin(_)) && self.image != image && may_begin {
+            if following.installing.replace(Installing::default()).is_none() {
+                out.push(Effect::Dropped);
+            }
+            self.image = image;
         }
-        if installing.image != image || number > installing.next_number {
+        if self.image != image {
             return Ok(());
         }
-        if number == installing.next_number {
-            installing.next_number += 1;
-            self.install_piece(piece, registry, out)?;
+        match &following.installing {
+            Some(installing) if number > installing.next_number => return Ok(()),
+            Some(installing) if number == installing.next_number => {
+                self.install_piece(piece, registry, out)?;
+                if let Role::Backup(Following { installing: Some(installing), .. }) = &mut self.role {
+                    installing.next_number += 1;
+                }
+            }
+            // It has it; the word of that was lost.
+            Some(_) | None => {}
         }
         self.answer(from, PeerBody::Copied { image, number }, out);
         Ok(())
@@ -345,7 +351,8 @@ impl Slot {
             Piece::Begin(from) => {
                 let following = Following { installing: self.take_installing(), in_image: LogIndex(0) };
                 let fresh = Self::with_role(self.id, self.epoch, self.limits, from, Role::Backup(following));
-                *self = Self { has_counted: self.has_counted, generation: self.generation, ..fresh };
+                let (has_counted, generation, image) = (self.has_counted, self.generation, self.image);
+                *self = Self { has_counted, generation, image, ..fresh };
             }
             Piece::Objects(objects) => {
                 for ObjectImage { name, instance } in objects {

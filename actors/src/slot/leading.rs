@@ -48,6 +48,8 @@ pub(super) struct Follower {
     pub(super) node: NodeId,
     /// Whether an entry is committed only when this copy holds it.
     pub(super) counts: bool,
+    /// The image of which it is made, if this copy has made it: an earlier copy on that node says nothing of it.
+    image: Option<u64>,
     /// The epoch in which it became a copy: what it said in an earlier one is of a copy that is gone.
     since: Epoch,
     /// Where what was shipped last ends.
@@ -64,7 +66,8 @@ pub(super) struct Follower {
 
 impl Follower {
     fn new(node: NodeId, counts: bool, since: Epoch, from: LogPlace) -> Self {
-        Self { node, counts, since, sent: from, acked: LogIndex(0), told: None, waiting_since_ms: None, resent_ms: 0 }
+        let (image, acked, told) = (None, LogIndex(0), None);
+        Self { node, counts, image, since, sent: from, acked, told, waiting_since_ms: None, resent_ms: 0 }
     }
 }
 
@@ -132,7 +135,10 @@ impl Slot {
                     None => leading.followers.push(Follower::new(node, true, placement.epoch, self.log.base())),
                 }
             }
-            if leading.sending.as_ref().is_some_and(|sending| placement.joining != Some(sending.to)) {
+            // A copy may have been given up, and begun anew, in views that this node was not told: its node may have nothing.
+            if epoch_before != placement.epoch
+                || leading.sending.as_ref().is_some_and(|sending| placement.joining != Some(sending.to))
+            {
                 leading.sending = None;
             }
             if epoch_before != placement.epoch {
@@ -267,13 +273,21 @@ impl Slot {
     }
 
     /// A backup holds the log up to `index`.
-    pub(super) fn handle_held(&mut self, from: NodeId, epoch: Epoch, index: LogIndex, out: &mut Vec<Effect>) {
+    pub(super) fn handle_held(
+        &mut self,
+        (from, image): (NodeId, u64),
+        epoch: Epoch,
+        index: LogIndex,
+        out: &mut Vec<Effect>,
+    ) {
         let last = self.log.last().index;
         let Role::Primary(leading) = &mut self.role else { return };
         if epoch < leading.since {
             return;
         }
-        let Some(follower) = leading.follower(from).filter(|follower| epoch >= follower.since) else { return };
+        let is_of_it =
+            |follower: &&mut Follower| epoch >= follower.since && follower.image.is_none_or(|made_of| made_of == image);
+        let Some(follower) = leading.follower(from).filter(is_of_it) else { return };
         if index > follower.acked {
             follower.acked = index.min(last);
             follower.waiting_since_ms = None;
@@ -386,10 +400,11 @@ impl Slot {
     }
 
     /// Begins to ship the log to a copy that joins.
-    pub(super) fn follow(&mut self, node: NodeId, from: LogPlace) {
+    pub(super) fn follow(&mut self, node: NodeId, image: u64, from: LogPlace) {
         if let Role::Primary(leading) = &mut self.role {
             leading.followers.retain(|follower| follower.node != node);
-            leading.followers.push(Follower::new(node, false, self.epoch, from));
+            let follower = Follower::new(node, false, self.epoch, from);
+            leading.followers.push(Follower { image: Some(image), ..follower });
         }
     }
 }

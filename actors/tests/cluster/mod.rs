@@ -116,12 +116,16 @@ impl Cluster {
 
     /// Delivers all messages and carries out all proposals, for as long as there are any.
     pub(crate) fn settle(&mut self) {
+        /// What was lost is found to be missing, then it is sent again, and then it may be enough.
+        const QUIET_ROUNDS: u32 = 4;
+        let mut n_quiet = 0;
         for _ in 0..50 {
             self.deliver_all();
             self.now_ms += 400;
             self.tick();
             self.deliver_all();
-            if self.proposed.is_empty() && self.network.is_empty() {
+            n_quiet = if self.proposed.is_empty() { n_quiet + 1 } else { 0 };
+            if n_quiet == QUIET_ROUNDS {
                 return;
             }
             for command in std::mem::take(&mut self.proposed) {
