@@ -45,13 +45,17 @@ pub struct Host {
     slots: Vec<Option<Slot>>,
     /// When a change of the view was last asked for, to be patient.
     dropped_ms: u64,
+    /// When this host was seen last, and since when it has run on time.
+    seen_ms: u64,
+    on_time_since_ms: u64,
 }
 
 impl Host {
     /// A host without slots.
     pub fn new(me: NodeId, share: Share, limits: Limits, patience: Patience) -> Self {
         let view = Arc::new(View::default());
-        Self { me, share, limits, patience, view, slots: Vec::new(), dropped_ms: 0 }
+        let (slots, dropped_ms, seen_ms, on_time_since_ms) = (Vec::new(), 0, 0, 0);
+        Self { me, share, limits, patience, view, slots, dropped_ms, seen_ms, on_time_since_ms }
     }
 
     /// The view that was installed last.
@@ -176,6 +180,11 @@ impl Host {
         wanted: impl Fn(SlotId) -> Option<NodeId>,
         out: &mut Vec<(SlotId, Effect)>,
     ) {
+        // What others have said while this host stood still has not been heard yet.
+        if steady_ms.saturating_sub(self.seen_ms) > self.patience.backup_ms / 2 {
+            self.on_time_since_ms = steady_ms;
+        }
+        self.seen_ms = steady_ms;
         let mut silent: BTreeMap<bool, Vec<(SlotId, Epoch, NodeId)>> = BTreeMap::new();
         let silent_since = steady_ms.saturating_sub(self.patience.backup_ms);
         let mut effects = Vec::new();
@@ -200,7 +209,8 @@ impl Host {
             }
             out.extend(effects.drain(..).map(|effect| (id, effect)));
         }
-        if silent.is_empty() || steady_ms.saturating_sub(self.dropped_ms) < self.patience.backup_ms / 4 {
+        let is_patient = steady_ms.saturating_sub(self.on_time_since_ms) < self.patience.backup_ms;
+        if is_patient || silent.is_empty() || steady_ms.saturating_sub(self.dropped_ms) < self.patience.backup_ms / 4 {
             return;
         }
         self.dropped_ms = steady_ms;

@@ -287,8 +287,9 @@ impl Slot {
     /// What became of `call`, of a session that has ended on this shard? One that was never accepted never will be.
     ///
     /// # Errors
-    /// [`Refusal::SessionEnded`] when that is not known any more, or not yet.
+    /// [`Refusal::SessionEnded`] when that is not known any more, or not yet. That this copy takes no calls now.
     pub fn handle_late_query(&mut self, call: CallId, now: Now, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+        self.check_serving()?;
         match self.replies.admission(call) {
             Admission::New if self.replies.knows(call.session) => {
                 self.kill(call, Fault::Refused(Refusal::Expired), now, out);

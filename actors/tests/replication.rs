@@ -245,3 +245,88 @@ fn a_copy_that_failed_and_is_begun_anew_before_its_primary_knows_is_made_whole()
     let states = cluster.states::<CounterObject>("hits");
     assert_eq!(states[0].1, states[1].1, "{states:?}");
 }
+
+#[test]
+fn a_copy_that_cannot_take_what_it_is_sent_does_not_count_and_is_given_up() {
+    let mut cluster = Cluster::new(2, 2);
+    let (slot, primary) = (cluster.slot_of::<CounterObject>("hits"), cluster.primary_of::<CounterObject>("hits"));
+    let placement = cluster.view.placement(slot).unwrap().clone();
+    let other = *placement.in_sync.iter().find(|&&node| node != primary).unwrap();
+    let add = cluster.send::<CounterObject>(1, "hits", "add", &(5_i64,));
+    cluster.settle();
+    assert_eq!(cluster.value::<i64>(add), 5);
+    cluster.change(&ViewCommand::DropCopies(vec![(slot, placement.epoch, other)]));
+    let epoch = cluster.view.placement(slot).unwrap().epoch;
+    cluster.strangers.insert(other);
+    cluster.change(&ViewCommand::StartCopies(vec![(slot, epoch, other)]));
+    for _ in 0..10 {
+        cluster.settle();
+    }
+    let placement = cluster.view.placement(slot).unwrap();
+    assert_eq!((placement.in_sync.as_slice(), placement.joining), ([primary].as_slice(), None));
+}
+
+#[test]
+fn a_copy_does_not_count_before_what_its_tables_know_is_committed() {
+    let mut cluster = Cluster::new(3, 2);
+    let (slot, first) = (cluster.slot_of::<CounterObject>("hits"), cluster.primary_of::<CounterObject>("hits"));
+    let placement = cluster.view.placement(slot).unwrap().clone();
+    let second = *placement.in_sync.iter().find(|&&node| node != first).unwrap();
+    let third = *cluster.hosts.keys().find(|node| !placement.in_sync.contains(node)).unwrap();
+    // This one never reaches the second node, and the third hears of it by the table that comes with its copy.
+    cluster.cut.extend([(first, second), (second, first)]);
+    cluster.send_as::<CounterObject>(call(1, 1), "hits", "add", &(1_i64,));
+    cluster.change(&ViewCommand::StartCopies(vec![(slot, placement.epoch, third)]));
+    cluster.deliver_all();
+    cluster.now_ms += 10;
+    cluster.tick();
+    for command in std::mem::take(&mut cluster.proposed) {
+        cluster.change(&command);
+    }
+    cluster.kill(first);
+    cluster.deliver_all();
+    assert_eq!(cluster.primary_of::<CounterObject>("hits"), second);
+    cluster.send_as::<CounterObject>(call(2, 1), "hits", "add", &(10_i64,));
+    cluster.deliver_all();
+    assert_eq!(cluster.value::<i64>(call(2, 1)), 10);
+    let epoch = cluster.view.placement(slot).unwrap().epoch;
+    cluster.change(&ViewCommand::StartCopies(vec![(slot, epoch, third)]));
+    cluster.settle();
+    cluster.kill(second);
+    cluster.settle();
+    cluster.send_as::<CounterObject>(call(2, 1), "hits", "add", &(10_i64,));
+    cluster.settle();
+    assert_eq!(cluster.value::<i64>(call(2, 1)), 10, "it is not made twice");
+}
+
+#[test]
+fn a_primary_that_stood_still_drops_no_copy_before_it_has_heard_it() {
+    let mut cluster = Cluster::new(2, 2);
+    let add = cluster.send::<CounterObject>(1, "hits", "add", &(5_i64,));
+    cluster.now_ms += 10;
+    cluster.tick();
+    // Its own thread was busy, or its process stopped: the answer has been there for long.
+    cluster.now_ms += 60_000;
+    cluster.tick();
+    assert_eq!(cluster.proposed, []);
+    cluster.deliver_all();
+    assert_eq!(cluster.value::<i64>(add), 5);
+}
+
+#[test]
+fn a_late_question_is_not_answered_by_a_copy_that_takes_no_calls() {
+    let mut cluster = Cluster::new(2, 2);
+    let (slot, primary) = (cluster.slot_of::<CounterObject>("hits"), cluster.primary_of::<CounterObject>("hits"));
+    let other = *cluster.view.placement(slot).unwrap().in_sync.iter().find(|&&node| node != primary).unwrap();
+    cluster.send_as::<CounterObject>(call(1, 1), "hits", "add", &(5_i64,));
+    cluster.settle();
+    let now = cluster.now();
+    for node in [other, primary] {
+        let copy = cluster.hosts.get_mut(&node).unwrap();
+        // The primary is to hand over.
+        copy.tick(now, now.ms, |_| Some(other), &mut Vec::new());
+        let mut effects = Vec::new();
+        let answered = copy.slot_mut(slot).unwrap().handle_late_query(call(2, 1), now, &mut effects);
+        assert!(answered.is_err() && effects.is_empty(), "{node}: {answered:?}, {effects:?}");
+    }
+}

@@ -96,8 +96,12 @@ pub(super) struct Sending {
     /// How many of them have been sent.
     n_sent: usize,
     next_number: u32,
-    ended: bool,
+    /// Up to which entry the tables know the log, once they are among the pieces.
+    ended: Option<LogIndex>,
+    /// Since when what was sent, or sent again, has not been acknowledged.
     waiting_since_ms: Option<u64>,
+    /// Since when nothing of what was sent has been acknowledged.
+    silent_since_ms: Option<u64>,
     /// Whether the copy is complete, and counts in all but the view.
     counted_in: bool,
 }
@@ -118,6 +122,11 @@ impl Sending {
 
     pub(super) fn is_done(&self) -> bool {
         self.counted_in
+    }
+
+    /// Whether the node has acknowledged no piece of what it was sent, since that time or earlier.
+    pub(super) fn is_silent_since(&self, at_ms: u64) -> bool {
+        self.silent_since_ms.is_some_and(|since| since <= at_ms)
     }
 }
 
@@ -148,8 +157,9 @@ impl Slot {
             pieces: VecDeque::new(),
             n_sent: 0,
             next_number: 0,
-            ended: false,
+            ended: None,
             waiting_since_ms: None,
+            silent_since_ms: None,
             counted_in: false,
         };
         sending.push(Piece::Begin(from));
@@ -194,7 +204,7 @@ impl Slot {
                 let body = PeerBody::Image { image: sending.image, number, piece };
                 out.push(Effect::Send { to: sending.to, message: PeerMessage { slot, epoch, body } });
             }
-            if sending.pieces.len() >= WINDOW || !sending.awaited.is_empty() || sending.ended {
+            if sending.pieces.len() >= WINDOW || !sending.awaited.is_empty() || sending.ended.is_some() {
                 return;
             }
             let next: Vec<ObjectNumber> =
@@ -229,14 +239,15 @@ impl Slot {
         let owners = owners
             .map(|(&owner, objects)| (owner, objects.iter().filter_map(|&object| self.image_name(object)).collect()));
         let (owners, nested) = (owners.collect(), self.nested_images());
-        pieces.push(Piece::End { index: self.log.last().index, now_ms: self.now_ms, owners, nested });
+        let index = self.log.last().index;
+        pieces.push(Piece::End { index, now_ms: self.now_ms, owners, nested });
         let Role::Primary(leading) = &mut self.role else { return };
         let Some(sending) = &mut leading.sending else { return };
         sending.close_piece();
         for piece in pieces {
             sending.push(piece);
         }
-        sending.ended = true;
+        sending.ended = Some(index);
     }
 
     fn nested_images(&self) -> Vec<NestedImage> {
@@ -275,20 +286,23 @@ impl Slot {
         while sending.pieces.front().is_some_and(|piece| piece.0 <= number) && sending.n_sent > 0 {
             sending.pieces.pop_front();
             sending.n_sent -= 1;
-            sending.waiting_since_ms = None;
+            (sending.waiting_since_ms, sending.silent_since_ms) = (None, None);
         }
         self.pump_image(out);
         self.finish_image(out);
     }
 
     /// Once the image is complete and the copy holds all that is committed, it counts, and the view is asked to say so.
+    ///
+    /// What its tables know has to be committed too: of an entry that another primary cuts off, they would keep the traces.
     pub(super) fn finish_image(&mut self, out: &mut Vec<Effect>) {
         let committed = self.committed;
         let Role::Primary(leading) = &mut self.role else { return };
         let Some(sending) = &mut leading.sending else { return };
         let to = sending.to;
         let holds = leading.followers.iter().any(|follower| follower.node == to && follower.acked >= committed);
-        if !sending.ended || !sending.pieces.is_empty() || sending.counted_in || !holds {
+        let is_sure = sending.ended.is_some_and(|index| index <= committed);
+        if !is_sure || !sending.pieces.is_empty() || sending.counted_in || !holds {
             return;
         }
         sending.counted_in = true;
@@ -303,6 +317,7 @@ impl Slot {
         if sending.n_sent == 0 {
             return;
         }
+        sending.silent_since_ms.get_or_insert(now_ms);
         let since = *sending.waiting_since_ms.get_or_insert(now_ms);
         if now_ms.saturating_sub(since) >= RESEND_MS {
             (sending.n_sent, sending.waiting_since_ms) = (0, Some(now_ms));

@@ -140,6 +140,7 @@ impl Slot {
                 || leading.sending.as_ref().is_some_and(|sending| placement.joining != Some(sending.to))
             {
                 leading.sending = None;
+                leading.followers.retain(|follower| placement.in_sync.contains(&follower.node));
             }
             if epoch_before != placement.epoch {
                 leading.proposed_ms = None;
@@ -326,15 +327,16 @@ impl Slot {
         matches!(&self.role, Role::Primary(leading) if !leading.followers.is_empty())
     }
 
-    /// The other copies that have acknowledged nothing more of what they were sent, since that time or earlier, and whether
-    /// they count.
+    /// The other copies that have acknowledged nothing more of what they were sent, be it of the log or of their image, since
+    /// that time or earlier, and whether they count.
     pub(crate) fn silent_since(&self, at_ms: u64) -> impl Iterator<Item = (NodeId, bool)> {
-        let leading = match &self.role {
-            Role::Primary(leading) => leading.followers.as_slice(),
-            Role::Backup(_) => &[],
+        let (followers, sending) = match &self.role {
+            Role::Primary(leading) => (leading.followers.as_slice(), leading.sending.as_ref()),
+            Role::Backup(_) => ([].as_slice(), None),
         };
         let silent = move |follower: &&Follower| follower.waiting_since_ms.is_some_and(|since| since <= at_ms);
-        leading.iter().filter(silent).map(|follower| (follower.node, follower.counts))
+        let followers = followers.iter().filter(silent).map(|follower| (follower.node, follower.counts));
+        followers.chain(sending.filter(|sending| sending.is_silent_since(at_ms)).map(|sending| (sending.to, false)))
     }
 
     /// Entries up to here need not be kept for anybody.

@@ -28,6 +28,8 @@ pub(crate) struct Cluster {
     pub(crate) answers: Vec<(NodeId, CallId, Answer)>,
     /// Pairs of nodes whose messages are lost.
     pub(crate) cut: BTreeSet<(NodeId, NodeId)>,
+    /// Nodes whose program has no object types.
+    pub(crate) strangers: BTreeSet<NodeId>,
     registry: Registry,
     scratch: RefCell<Vec<u8>>,
     next_lane: u32,
@@ -44,6 +46,7 @@ impl Cluster {
             proposed: Vec::new(),
             answers: Vec::new(),
             cut: BTreeSet::new(),
+            strangers: BTreeSet::new(),
             registry: Registry::collect().expect("names differ"),
             scratch: RefCell::default(),
             next_lane: 0,
@@ -156,7 +159,11 @@ impl Cluster {
         let slot = message.slot;
         let Some(host) = self.hosts.get_mut(&to) else { return true };
         let mut effects = Vec::new();
-        host.handle_peer(from, message, &self.registry, &mut effects).expect("one program");
+        let is_stranger = self.strangers.contains(&to);
+        let none = Registry::of([]).expect("no name is there twice");
+        let registry = if is_stranger { &none } else { &self.registry };
+        let taken = host.handle_peer(from, message, registry, &mut effects);
+        assert!(taken.is_ok() || is_stranger, "{taken:?}");
         self.perform(to, effects.into_iter().map(|effect| (slot, effect)).collect());
         true
     }
