@@ -234,6 +234,9 @@ impl Connection {
         loop {
             if self.open(&shared).await {
                 (backoff, unanswered) = (REOPEN_FIRST, Duration::ZERO);
+                if let Some(shared) = shared.upgrade() {
+                    shared.look_for_successors(Arc::clone(&self));
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(backoff) => {}

@@ -2,14 +2,15 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use greenroom_actors::wire::Request;
 use greenroom_actors::{LanePool, SlotId, SlotTable};
 
 use crate::client::Shared;
-use crate::time::{BACKOFF_MAX, millis};
+use crate::connection::Connection;
+use crate::time::{BACKOFF_MAX, jitter, millis};
 
 /// A client that has not run for so long may have been given up by the nodes, and one that it has not met before cannot tell
 /// it so. Less than the time for which nodes wait for a session.
@@ -96,6 +97,30 @@ impl Shared {
                 }
             });
         }
+    }
+
+    /// The stream of the session to a node has ended: unless there soon is another one, looks for whoever serves its slots
+    /// next. A client that holds something and calls nobody would not hear of that, and its session would end there.
+    pub(crate) fn look_for_successors(self: &Arc<Self>, lost: Arc<Connection>) {
+        /// As long as a stream is tried to be opened again.
+        const LOOKED_FOR: Duration = Duration::from_secs(60);
+        const FIRST_PAUSE: Duration = Duration::from_millis(20);
+        /// Much less than the time for which nodes wait for a session.
+        const PAUSE_MAX: Duration = Duration::from_millis(200);
+        let weak = Arc::downgrade(self);
+        self.spawn(async move {
+            let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
+            while began.elapsed() < LOOKED_FOR {
+                tokio::time::sleep(jitter(pause)).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+                let Some(shared) = weak.upgrade() else { return };
+                let serves = |table: &SlotTable| table.slots.iter().any(|place| place.primary == lost.target().node);
+                if lost.is_open() || !shared.directory.table().is_some_and(|table| !table.fixed && serves(&table)) {
+                    return;
+                }
+                shared.refresh().await;
+            }
+        });
     }
 
     /// Tells of callers that have gone whoever serves their slots after a process that has ended. In a cluster of fixed

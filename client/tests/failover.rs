@@ -230,6 +230,24 @@ async fn a_lock_whose_node_and_whose_owner_die_together_is_free_after_the_grace_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_is_held_without_a_word_outlives_its_node() {
+    let (mut nodes, client) = cluster().await;
+    let key = lock_on(&nodes[2]);
+    // It has a stream to the node that dies, and to no other, and no call is out.
+    let holder = common::client(nodes[0].address()).await;
+    let guard = soon("locks", lock(&holder, &key).lock_async()).await.expect("locks");
+    let dead = nodes.remove(2);
+    blocking(move || drop(dead)).await;
+    let looks = lock(&client, &key);
+    until("another node serves it", async || n_parked(&looks).await == Some(0)).await;
+    let patience = Duration::from_millis(3 * GRACE_MS);
+    let contender = lock(&client, &key).lock_timeout_async(patience).await;
+    assert!(matches!(contender, Err(Error::TimedOut { .. })), "{contender:?}");
+    soon("unlocks", guard.unlock_async()).await.expect("is still held");
+    drop((client, holder, nodes));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wait_that_is_given_up_while_its_node_dies_leaves_no_waiter() {
     let (mut nodes, client) = cluster().await;
     let key = lock_on(&nodes[2]);
