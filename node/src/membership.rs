@@ -190,12 +190,14 @@ async fn follow(
         }
         // Whoever goes while it votes takes a vote along: of two, the other one could decide nothing any more.
         let votes = raft.voters().is_none_or(|voters| voters.contains(&raft.identity()));
-        let has_nothing = status.is_none() || (!view.holds_copies(node) && !votes);
+        // Who does not vote may be told so by whoever leads, and by no view: none is sent to it any more.
+        let is_out = status.is_none() || *standing.borrow_and_update() == Standing::Removed(node);
+        let has_nothing = is_out || (!view.holds_copies(node) && !votes);
         match leaving {
             Leaving::Told { patience, .. } if has_nothing => return End::Stop(patience),
             Leaving::Told { deadline, .. } if Instant::now() >= deadline => return End::Stop(Duration::ZERO),
             Leaving::Asked if has_nothing => return End::Stop(drain),
-            Leaving::No if status.is_none() => return End::Removed,
+            Leaving::No if is_out => return End::Removed,
             Leaving::Told { .. } | Leaving::Asked | Leaving::No => {}
         }
         if running.place.newest().view.version != view.version {
