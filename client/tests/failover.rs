@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::{client, embedded, job, runtime, settings, soon, until};
+use greenroom::collections::Blob;
 use greenroom::sync::{Barrier, Mutex};
-use greenroom::{Client, Counter, Error, Refusal, Settings};
+use greenroom::{Cell, Client, Counter, Error, Refusal, Settings};
 use greenroom_actors::{NodeId, hash_object, place};
 use greenroom_node::Node;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -227,6 +228,34 @@ async fn a_lock_whose_node_and_whose_owner_die_together_is_free_after_the_grace_
     assert_eq!(soon("gets the lock", waits).await.expect("does not panic"), Ok(()));
     std::mem::forget(guard);
     drop((client, dying, nodes));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_larger_than_a_frame_is_copied() {
+    const FRAME_BYTES: usize = 2 << 20;
+    let node = |name: &'static str, join: Vec<String>| {
+        blocking(move || {
+            embedded(|options| {
+                (options.alone, options.name, options.join) = (false, name.to_owned(), join);
+                (options.slots, options.frame_bytes_max) = (4, FRAME_BYTES);
+            })
+        })
+    };
+    let first = node("n1", Vec::new()).await;
+    let client = client(first.address()).await;
+    let bytes: Vec<u8> = (0..4 * FRAME_BYTES).map(|n| (n % 251) as u8).collect();
+    let blob = Blob::named("large").through(Arc::new(client.clone()));
+    soon("writes", blob.write_async(&bytes)).await.expect("writes");
+    let second = node("n2", vec![first.address().to_owned()]).await;
+    let third = node("n3", vec![first.address().to_owned()]).await;
+    until_copied(&first, 2, 3).await;
+    // As large as a call can be, behind small ones: it is shipped as well.
+    let cell: Cell<Vec<u8>> = Cell::named("cell", Vec::new()).through(Arc::new(client.clone()));
+    soon("sets", cell.set_async(bytes[..FRAME_BYTES - 256].to_vec())).await.expect("sets");
+    blocking(move || drop(first)).await;
+    assert!(soon("reads", blob.read_async()).await.expect("reads") == bytes);
+    assert_eq!(soon("gets", cell.get_async()).await.expect("gets").len(), FRAME_BYTES - 256);
+    drop((client, second, third));
 }
 
 #[tokio::test(flavor = "multi_thread")]

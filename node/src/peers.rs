@@ -22,6 +22,8 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
 const BACKOFF: Duration = Duration::from_millis(100);
 /// Answers to another copy that wait for a stream at most; what is beyond is asked for again.
 const WAITING_MAX: usize = 4096;
+/// What a call takes more on its way to other copies than it did on its way here.
+pub(crate) const PEER_ROOM_BYTES: usize = 64 << 10;
 
 /// A nested call, and the object that made it.
 #[derive(Clone, Debug)]
@@ -201,10 +203,20 @@ impl Peers {
         let me = self.place.layout.node;
         let link = self.links.entry(node).or_default();
         let shard = link.layout.as_ref().map(|layout| layout.shard_of(message.slot));
-        if let Some(outbox) = shard.and_then(|shard| link.outboxes.get(&shard))
-            && outbox.push(|out| wire::encode_peer(me, message, out)).is_ok()
-        {
-            return;
+        if let Some(outbox) = shard.and_then(|shard| link.outboxes.get(&shard)) {
+            match outbox.push(|out| wire::encode_peer(me, message, out)) {
+                Ok(()) => return,
+                Err(PushError::TooLarge(bytes)) => {
+                    let slot = message.slot.0;
+                    return tracing::error!(
+                        node = node.0,
+                        slot,
+                        bytes,
+                        "what has to be copied is larger than a node takes"
+                    );
+                }
+                Err(PushError::Closed | PushError::Full) => {}
+            }
         }
         if !message.body.is_answer() {
             link.unsaid.insert(message.slot);
@@ -381,6 +393,8 @@ impl Dial {
         let Some(at) = layout.shards.get(usize::from(shard.0)) else { return Ok(Dialled::Ended) };
         let hello = Hello { incarnation: layout.incarnation, ..self.hello.clone() };
         let mut link = greenroom_rpc::open(at, &hello, DIAL_TIMEOUT).await?;
+        // What is shipped has been taken from a client in a frame of that size.
+        link.outbox.set_frame_bytes_max(link.frame_bytes_max.saturating_add(PEER_ROOM_BYTES));
         let stream = Some((shard, link.outbox));
         address.do_send(LinkOpen { node, asked: Some(shard), layout: Arc::clone(layout), stream });
         loop {

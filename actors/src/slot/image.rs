@@ -24,6 +24,8 @@ use crate::replies::SessionImage;
 const WINDOW: usize = 4;
 /// A piece has about this size, and one object at least.
 const PIECE_BYTES: usize = 128 * 1024;
+/// A larger one travels in parts of this size: no frame may be larger than what a node takes.
+const PART_BYTES: usize = 128 * 1024;
 /// Objects whose images may be awaited at a time.
 const CAPTURED_AT_ONCE: usize = 32;
 /// A piece is sent again if it has not been acknowledged for so long.
@@ -48,6 +50,13 @@ pub enum Piece {
         owners: Vec<(Owner, Vec<ImageName>)>,
         /// The nested calls that are out.
         nested: Vec<NestedImage>,
+    },
+    /// A part of a piece that is too large for one message.
+    Part {
+        /// What follows the parts before it of the encoded piece.
+        bytes: Bytes,
+        /// Whether it is the last one.
+        is_last: bool,
     },
 }
 
@@ -107,7 +116,25 @@ pub(super) struct Sending {
 }
 
 impl Sending {
+    /// Adds a piece, in parts if it is large.
     fn push(&mut self, piece: Piece) {
+        let is_large = match &piece {
+            Piece::Objects(_) => self.gathered_bytes > 2 * PART_BYTES,
+            Piece::Replies(_) | Piece::End { .. } => true,
+            Piece::Begin(_) | Piece::Part { .. } => false,
+        };
+        let encoded = if is_large { postcard::to_allocvec(&piece).unwrap_or_default() } else { Vec::new() };
+        if encoded.len() <= 2 * PART_BYTES {
+            return self.push_whole(piece);
+        }
+        let mut rest = Bytes::from(encoded);
+        while !rest.is_empty() {
+            let bytes = rest.split_to(rest.len().min(PART_BYTES));
+            self.push_whole(Piece::Part { bytes, is_last: rest.is_empty() });
+        }
+    }
+
+    fn push_whole(&mut self, piece: Piece) {
         self.pieces.push_back((self.next_number, piece));
         self.next_number += 1;
     }
@@ -115,8 +142,8 @@ impl Sending {
     fn close_piece(&mut self) {
         if !self.gathered.is_empty() {
             let objects = std::mem::take(&mut self.gathered);
-            self.gathered_bytes = 0;
             self.push(Piece::Objects(objects));
+            self.gathered_bytes = 0;
         }
     }
 
@@ -134,6 +161,8 @@ impl Sending {
 #[derive(Debug, Default)]
 pub(super) struct Installing {
     next_number: u32,
+    /// The parts that have come of a large piece.
+    parts: Vec<u8>,
 }
 
 impl Slot {
@@ -376,6 +405,20 @@ impl Slot {
                         entry.instance().borrow_mut().install(instance);
                     }
                     self.objects.note_applied(object, 0, LogIndex(0));
+                }
+            }
+            Piece::Part { bytes, is_last } => {
+                let Role::Backup(Following { installing: Some(installing), .. }) = &mut self.role else {
+                    return Ok(());
+                };
+                installing.parts.extend_from_slice(&bytes);
+                if is_last {
+                    let parts = std::mem::take(&mut installing.parts);
+                    match postcard::from_bytes(&parts).map_err(|error| ShippedError::Malformed(error.to_string()))? {
+                        // One in another could be so deep that it ends the process.
+                        Piece::Part { .. } => return Err(ShippedError::Malformed("a part of a part".to_owned())),
+                        piece => return self.install_piece(piece, registry, out),
+                    }
                 }
             }
             Piece::Replies(_) if planted!(ForgetReplies) => {}

@@ -246,7 +246,13 @@ impl Slot {
                 let (mut entries, mut count, mut last) = (Vec::new(), 0, prev);
                 for logged in self.log.after(prev.index) {
                     let named = |number| self.objects.get(number).map(|entry| entry.name());
+                    let before = entries.len();
                     entries = ship(logged, named, entries).unwrap_or_else(|unchanged| unchanged);
+                    if count > 0 && entries.len() > APPEND_BYTES_MAX {
+                        // A large one goes alone: with others it might be more than a node takes.
+                        entries.truncate(before);
+                        break;
+                    }
                     (count, last) = (count + 1, logged.place());
                     if entries.len() >= APPEND_BYTES_MAX {
                         break;
