@@ -2,12 +2,32 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+extern crate greenroom_actors as greenroom;
+
 mod attempts;
 mod cluster;
 
 use cluster::{Cluster, made_with};
-use greenroom_actors::objects::{BarrierObject, CounterObject};
-use greenroom_actors::{CallId, Fault, Lane, Refusal, Sequence, SessionId, Targets, ViewCommand, Wanted};
+use greenroom::objects::{BarrierObject, CounterObject, CounterObjectHandle};
+use greenroom::{CallId, Error, Fault, Lane, Refusal, Sequence, SessionId, Targets, Turn, ViewCommand, Waiter, Wanted};
+use greenroom_macros::object;
+use serde::{Deserialize, Serialize};
+
+/// Calls another object for its callers.
+#[object]
+#[derive(Default, Serialize, Deserialize)]
+struct Relay {}
+
+#[object]
+impl Relay {
+    pub fn add(&mut self, to: CounterObjectHandle, waiter: Waiter<i64>, turn: &mut Turn) {
+        turn.call(to.message().add(1), Self::then_added.with((waiter,)));
+    }
+
+    fn then_added(&mut self, reply: Result<i64, Error>, waiter: Waiter<i64>) {
+        waiter.reply(reply.unwrap_or(-1));
+    }
+}
 
 type Waited = Result<greenroom_actors::objects::BarrierWaitResult, greenroom_actors::objects::Aborted>;
 
@@ -329,4 +349,27 @@ fn a_late_question_is_not_answered_by_a_copy_that_takes_no_calls() {
         let answered = copy.slot_mut(slot).unwrap().handle_late_query(call(2, 1), now, &mut effects);
         assert!(answered.is_err() && effects.is_empty(), "{node}: {answered:?}, {effects:?}");
     }
+}
+
+#[test]
+fn a_late_reply_of_an_earlier_nested_call_takes_none_from_the_one_that_is_out() {
+    let mut cluster = Cluster::new(3, 2);
+    let to = CounterObject::named("hits");
+    let first = cluster.send::<Relay>(1, "relay", "add", &(to.clone(),));
+    cluster.settle();
+    let asked = cluster.nested.pop().unwrap();
+    cluster.answer_nested(&asked, &1_i64);
+    cluster.settle();
+    assert_eq!(cluster.value::<i64>(first), 1);
+    let second = cluster.send::<Relay>(1, "relay", "add", &(to,));
+    cluster.settle();
+    let out = cluster.nested.pop().unwrap().3.call;
+    assert_eq!((out.lane, cluster.answer(second)), (asked.3.call.lane, None));
+    cluster.answer_nested(&asked, &1_i64);
+    cluster.settle();
+    let dead = cluster.primary_of::<Relay>("relay");
+    cluster.kill(dead);
+    cluster.settle();
+    let again: Vec<_> = cluster.nested.iter().map(|nested| nested.3.call).collect();
+    assert_eq!(again, [out], "it is made again by the next primary");
 }

@@ -74,8 +74,11 @@ impl Slot {
                     self.note_untaken(object, *call, granted);
                 }
             }
-            EntryKind::Then { lane, .. } => {
-                self.nested.remove(&(object, *lane));
+            EntryKind::Then { lane, sequence, .. } => {
+                // A reply may come twice, and late: another call may be out on the lane.
+                if self.nested.get(&(object, *lane)).is_some_and(|out| out.call.sequence == *sequence) {
+                    self.nested.remove(&(object, *lane));
+                }
             }
             EntryKind::OwnerGone(owner) => {
                 if let Some(objects) = self.owners.get_mut(owner) {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use greenroom_actors::wire::AttemptEnd;
 use greenroom_actors::{
-    Answer, Arrival, CallId, ClusterId, Construction, Effect, Host, Identity, Incarnation, JobId, Lane, Limits, NodeId,
-    Now, Object, ObjectName, Outcomes, Owner, Patience, PeerMessage, Registry, Sequence, SessionId, ShardId, Share,
-    Slot, SlotId, Targets, View, ViewCommand, Wanted, hash_object, slot_of,
+    Answer, Arrival, CallId, ClusterId, Construction, Effect, Host, Identity, Incarnation, JobId, Lane, Limits,
+    NestedCall, NodeId, Now, Object, ObjectName, ObjectNumber, Outcomes, Owner, Patience, PeerMessage, Registry,
+    Sequence, SessionId, ShardId, Share, Slot, SlotId, Targets, View, ViewCommand, Wanted, hash_object, slot_of,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +28,8 @@ pub(crate) struct Cluster {
     pub(crate) answers: Vec<(NodeId, CallId, Answer)>,
     /// Pairs of nodes whose messages are lost.
     pub(crate) cut: BTreeSet<(NodeId, NodeId)>,
+    /// Calls that objects have made, which the test answers.
+    pub(crate) nested: Vec<(NodeId, SlotId, ObjectNumber, NestedCall)>,
     /// Nodes whose program has no object types.
     pub(crate) strangers: BTreeSet<NodeId>,
     registry: Registry,
@@ -46,6 +48,7 @@ impl Cluster {
             proposed: Vec::new(),
             answers: Vec::new(),
             cut: BTreeSet::new(),
+            nested: Vec::new(),
             strangers: BTreeSet::new(),
             registry: Registry::collect().expect("names differ"),
             scratch: RefCell::default(),
@@ -211,8 +214,22 @@ impl Cluster {
             Effect::Send { to, message } => self.network.push_back((node, to, message)),
             Effect::Reply { call, answer } => self.answers.push((node, call, answer)),
             Effect::Propose(command) => self.proposed.push(command),
-            Effect::Serving { .. } | Effect::Nested { .. } | Effect::Dropped => {}
+            Effect::Nested { object, call, .. } => self.nested.push((node, id, object, call)),
+            Effect::Serving { .. } | Effect::Dropped => {}
         }
+    }
+
+    /// A nested call is answered, maybe not for the first time.
+    pub(crate) fn answer_nested(
+        &mut self,
+        (node, id, object, call): &(NodeId, SlotId, ObjectNumber, NestedCall),
+        reply: &impl Serialize,
+    ) {
+        let result = Ok(postcard::to_allocvec(reply).expect("encodes").into());
+        let (now, mut effects) = (self.now(), Vec::new());
+        let slot = self.hosts.get_mut(node).and_then(|host| host.slot_mut(*id)).expect("the primary has the slot");
+        slot.handle_nested_reply(*object, (call.call.lane, call.call.sequence), result, now, &mut effects);
+        self.perform(*node, effects.into_iter().map(|effect| (*id, effect)).collect());
     }
 
     pub(crate) fn slot_of<T: Object>(&self, key: &str) -> SlotId {
