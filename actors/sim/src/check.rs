@@ -54,6 +54,10 @@ pub struct Report {
     pub operations: usize,
     /// How many steps were tried.
     pub steps: u64,
+    /// How many parts of the history were looked at: an object each, or a key of a map.
+    pub parts: usize,
+    /// Of how many of them the search was not finished.
+    pub parts_given_up: usize,
 }
 
 /// Checks a history object by object: it is linearizable if the calls of each object are.
@@ -75,14 +79,18 @@ pub fn check_object(history: &History, object: ObjectIndex, limits: &Limits) -> 
 }
 
 fn conclude(parts: Vec<parts::Part>, history: &History, limits: &Limits) -> Report {
-    let mut report = Report { verdict: Verdict::Linearizable, operations: 0, steps: 0 };
+    let mut report = Report { verdict: Verdict::Linearizable, operations: 0, steps: 0, parts: 0, parts_given_up: 0 };
     for part in parts {
         report.operations += part.entries.len();
         let (verdict, steps) = part.check(history, limits);
         report.steps += steps;
+        report.parts += 1;
         match verdict {
             Verdict::Linearizable => {}
-            Verdict::GaveUp { .. } => report.verdict = verdict,
+            Verdict::GaveUp { .. } => {
+                report.parts_given_up += 1;
+                report.verdict = verdict;
+            }
             Verdict::NotLinearizable { .. } => {
                 report.verdict = verdict;
                 break;

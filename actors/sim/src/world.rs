@@ -71,6 +71,10 @@ pub struct Outcome {
     pub n_calls: usize,
     /// How many of them returned a value.
     pub n_returned: usize,
+    /// How many histories of one object, or of a key of a map, were looked at for an order.
+    pub n_histories: usize,
+    /// For how many of them that was too much work.
+    pub n_unchecked: usize,
     /// How often a slot was taken over by another node.
     pub n_epochs: u64,
     /// A hash of everything that happened: equal in two runs of a seed.

@@ -42,6 +42,8 @@ struct Totals {
     n_calls: usize,
     n_returned: usize,
     n_epochs: u64,
+    n_histories: usize,
+    n_unchecked: usize,
 }
 
 impl Totals {
@@ -51,6 +53,8 @@ impl Totals {
         self.n_calls += outcome.n_calls;
         self.n_returned += outcome.n_returned;
         self.n_epochs += outcome.n_epochs;
+        self.n_histories += outcome.n_histories;
+        self.n_unchecked += outcome.n_unchecked;
     }
 }
 
@@ -132,10 +136,11 @@ fn main() -> ExitCode {
     }
     println!("seeds {} to {}", options.first, options.first + options.seeds - 1);
     let totals = run_many(options);
-    let Totals { n_bad, n_steps, n_calls, n_returned, n_epochs } = totals;
+    let Totals { n_bad, n_steps, n_calls, n_returned, n_epochs, n_histories, n_unchecked } = totals;
     println!(
         "{n_bad} of {} seeds are bad; {n_steps} steps, {n_calls} calls, {n_returned} returned, {n_epochs} epochs",
         options.seeds
     );
+    println!("{n_histories} histories were searched for an order; {n_unchecked} of them were too much work");
     if n_bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -87,7 +87,9 @@ impl World {
 
     fn check_order(&mut self) -> Result<(), String> {
         let history = self.sound_history();
-        match crate::check(&history, &LIMITS) {
+        let report = crate::report(&history, &LIMITS);
+        (self.outcome.n_histories, self.outcome.n_unchecked) = (report.parts, report.parts_given_up);
+        match report.verdict {
             Verdict::NotLinearizable { object, explanation } => Err(format!("{object}: {explanation}")),
             Verdict::Linearizable | Verdict::GaveUp { .. } => Ok(()),
         }
