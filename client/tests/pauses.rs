@@ -2,10 +2,15 @@
 
 mod common;
 
+use std::time::{Duration, Instant};
+
 use common::support::{Running, command};
 use common::until;
 use greenroom_actors::View;
 use greenroom_rpc::group::{GroupView, view};
+
+/// Longer than it takes until the group's connection to a process that does not answer counts as broken.
+const PAUSE: Duration = Duration::from_secs(4);
 
 fn member(name: &str, join: Option<&str>) -> (Running, String) {
     let mut command = command(env!("CARGO_BIN_EXE_greenroom"));
@@ -31,6 +36,9 @@ async fn a_node_that_does_not_vote_and_stood_still_joins_anew() {
     let before = group(&seed).await.as_ref().and_then(|group| number(&group.view)).expect("is a member");
     paused.signal("STOP");
     until("it is given up", async || group(&seed).await.is_some_and(|group| number(&group.view).is_none())).await;
+    // The pause is the fault: in a shorter one, what the group had sent before is still read after it.
+    let ends_at = Instant::now() + PAUSE;
+    until("the pause is over", async || Instant::now() >= ends_at).await;
     paused.signal("CONT");
     let is_back = async || {
         let now = group(&seed).await.and_then(|group| number(&group.view));
