@@ -243,7 +243,7 @@ async fn an_object_that_is_larger_than_a_frame_is_copied() {
     };
     let first = node("n1", Vec::new()).await;
     let client = client(first.address()).await;
-    let bytes: Vec<u8> = (0..4 * FRAME_BYTES).map(|n| (n % 251) as u8).collect();
+    let bytes: Vec<u8> = (0..251_u8).cycle().take(4 * FRAME_BYTES).collect();
     let blob = Blob::named("large").through(Arc::new(client.clone()));
     soon("writes", blob.write_async(&bytes)).await.expect("writes");
     let second = node("n2", vec![first.address().to_owned()]).await;
