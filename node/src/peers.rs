@@ -22,8 +22,6 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
 const BACKOFF: Duration = Duration::from_millis(100);
 /// Answers to another copy that wait for a stream at most; what is beyond is asked for again.
 const WAITING_MAX: usize = 4096;
-/// What a call takes more on its way to other copies than it did on its way here.
-pub(crate) const PEER_ROOM_BYTES: usize = 64 << 10;
 
 /// A nested call, and the object that made it.
 #[derive(Clone, Debug)]
@@ -393,8 +391,6 @@ impl Dial {
         let Some(at) = layout.shards.get(usize::from(shard.0)) else { return Ok(Dialled::Ended) };
         let hello = Hello { incarnation: layout.incarnation, ..self.hello.clone() };
         let mut link = greenroom_rpc::open(at, &hello, DIAL_TIMEOUT).await?;
-        // What is shipped has been taken from a client in a frame of that size.
-        link.outbox.set_frame_bytes_max(link.frame_bytes_max.saturating_add(PEER_ROOM_BYTES));
         let stream = Some((shard, link.outbox));
         address.do_send(LinkOpen { node, asked: Some(shard), layout: Arc::clone(layout), stream });
         loop {

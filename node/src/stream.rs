@@ -18,7 +18,6 @@ use greenroom_rpc::proto::shard_server::Shard as ShardService;
 use greenroom_rpc::{Inbox, Outbox, OutboxStream};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::peers::PEER_ROOM_BYTES;
 use crate::sessions::StreamId;
 use crate::shard::{OpenStream, Shard, StreamClosed, StreamFrames};
 
@@ -50,7 +49,7 @@ impl ShardService for StreamServer {
         let reader = Reader {
             stream,
             shard: self.shard.clone(),
-            inbox: Inbox::new(self.frame_bytes_max.saturating_add(PEER_ROOM_BYTES)),
+            inbox: Inbox::new(self.frame_bytes_max),
             outbox: Arc::clone(&outbox),
         };
         tokio::spawn(reader.run(request.into_inner()));
