@@ -59,7 +59,10 @@ pub enum Admission {
     Running(LogIndex),
     /// It is done: answer this.
     Done(Answer),
-    /// It is older than what the lane has seen, or the lane is busy: never run it.
+    /// The call before it on its lane is not done here. Its caller may have had that one's answer from another copy: a new
+    /// primary has yet to apply what it holds.
+    Busy,
+    /// It is older than what the lane has seen: never run it.
     Stale,
 }
 
@@ -153,7 +156,7 @@ impl ReplyTable {
         };
         if call.sequence > entry.sequence {
             return match entry.state {
-                CallState::Running | CallState::GivenUp => Admission::Stale,
+                CallState::Running | CallState::GivenUp => Admission::Busy,
                 CallState::Done(_) | CallState::Acknowledged => Admission::New,
             };
         }
@@ -406,7 +409,7 @@ mod tests {
         let mut table = ReplyTable::default();
         table.accept(call(1, 1), 0, OBJECT, LogIndex(4), 0);
         assert_eq!(table.admission(call(2, 1)), Admission::New);
-        assert_eq!(table.admission(call(1, 2)), Admission::Stale, "one call of a lane is outstanding at a time");
+        assert_eq!(table.admission(call(1, 2)), Admission::Busy, "one call of a lane is outstanding at a time");
     }
 
     #[test]

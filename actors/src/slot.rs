@@ -203,6 +203,7 @@ impl Slot {
                 // Its reply will go to wherever the session is now.
                 Admission::Running(_) => return,
                 Admission::Done(answer) => return out.push(Effect::Reply { call, answer }),
+                Admission::Busy => return out.push(refused(call, busy())),
                 Admission::Stale => return out.push(refused(call, Refusal::Stale)),
             }
         }
@@ -260,7 +261,7 @@ impl Slot {
 
     /// Tells a caller that has given up that its lane is free, unless the call still runs: its answer will tell.
     pub fn confirm_cancel(&self, call: CallId, out: &mut Vec<Effect>) {
-        if self.replies.admission(call) == Admission::Stale {
+        if matches!(self.replies.admission(call), Admission::Stale | Admission::Busy) {
             let answer = Answer { applied: false, index: LogIndex(0), result: Err(Fault::Cancelled) };
             out.push(Effect::Reply { call, answer });
         }
@@ -280,6 +281,7 @@ impl Slot {
             Admission::Running(_) => {}
             Admission::Done(answer) => out.push(Effect::Reply { call, answer }),
             Admission::New => self.kill(call, Fault::Refused(Refusal::Expired), now, out),
+            Admission::Busy => out.push(refused(call, busy())),
             Admission::Stale => out.push(refused(call, Refusal::Stale)),
         }
     }
@@ -295,7 +297,9 @@ impl Slot {
                 self.kill(call, Fault::Refused(Refusal::Expired), now, out);
             }
             Admission::Done(answer) => out.push(Effect::Reply { call, answer }),
-            Admission::New | Admission::Running(_) | Admission::Stale => return Err(Refusal::SessionEnded),
+            Admission::New | Admission::Running(_) | Admission::Busy | Admission::Stale => {
+                return Err(Refusal::SessionEnded);
+            }
         }
         Ok(())
     }
@@ -452,6 +456,11 @@ fn remembered_until(ends_ms: Option<u64>, now: Now) -> u64 {
 /// Tells a caller to ask whoever serves the slot now.
 fn moved() -> Answer {
     Answer { applied: false, index: LogIndex(0), result: Err(Fault::Moved) }
+}
+
+/// The call before it on the lane is not done here: its caller may try again.
+fn busy() -> Refusal {
+    Refusal::Unavailable("the call before it on its lane is not done yet".to_owned())
 }
 
 fn refused(call: CallId, refusal: Refusal) -> Effect {

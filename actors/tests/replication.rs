@@ -373,3 +373,24 @@ fn a_late_reply_of_an_earlier_nested_call_takes_none_from_the_one_that_is_out() 
     let again: Vec<_> = cluster.nested.iter().map(|nested| nested.3.call).collect();
     assert_eq!(again, [out], "it is made again by the next primary");
 }
+
+#[test]
+fn a_call_is_not_refused_for_good_while_a_new_primary_applies_the_one_before_it() {
+    let mut cluster = Cluster::new(3, 2);
+    cluster.send_as::<CounterObject>(call(1, 1), "hits", "add", &(7_i64,));
+    cluster.deliver_all();
+    assert_eq!(cluster.value::<i64>(call(1, 1)), 7);
+    let dead = cluster.primary_of::<CounterObject>("hits");
+    cluster.hold_actors = true;
+    cluster.kill(dead);
+    cluster.deliver_all();
+    // The caller has its answer from the one that died, and goes on.
+    cluster.send_as::<CounterObject>(call(1, 2), "hits", "add", &(7_i64,));
+    cluster.deliver_all();
+    let refused = cluster.answer(call(1, 2)).unwrap().result;
+    assert!(matches!(refused, Err(Fault::Refused(Refusal::Unavailable(_)))), "{refused:?}");
+    cluster.release_actors();
+    cluster.send_as::<CounterObject>(call(1, 2), "hits", "add", &(7_i64,));
+    cluster.deliver_all();
+    assert_eq!(cluster.value::<i64>(call(1, 2)), 14);
+}

@@ -28,6 +28,9 @@ pub(crate) struct Cluster {
     pub(crate) answers: Vec<(NodeId, CallId, Answer)>,
     /// Pairs of nodes whose messages are lost.
     pub(crate) cut: BTreeSet<(NodeId, NodeId)>,
+    /// Whether entries wait for the objects' actors, and those that do.
+    pub(crate) hold_actors: bool,
+    pub(crate) held: Vec<(NodeId, SlotId, Effect)>,
     /// Calls that objects have made, which the test answers.
     pub(crate) nested: Vec<(NodeId, SlotId, ObjectNumber, NestedCall)>,
     /// Nodes whose program has no object types.
@@ -48,6 +51,8 @@ impl Cluster {
             proposed: Vec::new(),
             answers: Vec::new(),
             cut: BTreeSet::new(),
+            hold_actors: false,
+            held: Vec::new(),
             nested: Vec::new(),
             strangers: BTreeSet::new(),
             registry: Registry::collect().expect("names differ"),
@@ -201,6 +206,7 @@ impl Cluster {
     fn carry_out(&mut self, node: NodeId, id: SlotId, effect: Effect, out: &mut Vec<Effect>) {
         let Some(slot) = self.hosts.get_mut(&node).and_then(|host| host.slot_mut(id)) else { return };
         match effect {
+            Effect::Apply { .. } if self.hold_actors => self.held.push((node, id, effect)),
             Effect::Apply { object, entry } => {
                 let mut outcomes = Outcomes::default();
                 let instance = slot.objects().get(object).expect("the object is there").instance().clone();
@@ -216,6 +222,14 @@ impl Cluster {
             Effect::Propose(command) => self.proposed.push(command),
             Effect::Nested { object, call, .. } => self.nested.push((node, id, object, call)),
             Effect::Serving { .. } | Effect::Dropped => {}
+        }
+    }
+
+    /// Lets the objects' actors go on.
+    pub(crate) fn release_actors(&mut self) {
+        self.hold_actors = false;
+        for (node, id, effect) in std::mem::take(&mut self.held) {
+            self.perform(node, vec![(id, effect)]);
         }
     }
 
