@@ -373,14 +373,13 @@ impl<E> Error<E> {
 
 impl<E: fmt::Display + 'static> From<Error<E>> for Error {
     fn from(error: Error<E>) -> Self {
-        match error {
-            // A function that a cloud thread ran has met an error of ours: that is what there is to be told.
-            Error::Method(own) => match (Box::new(own) as Box<dyn Any>).downcast::<Self>() {
-                Ok(ours) => *ours,
-                Err(own) => Self::Method(Erased(own.downcast::<E>().map(|own| own.to_string()).unwrap_or_default())),
-            },
-            other => other.map_method(|_| unreachable!("matched above")),
+        // A function that a cloud thread ran has met an error of ours: that is what there is to be told.
+        if let Error::Method(own) = &error
+            && let Some(ours) = (own as &dyn Any).downcast_ref::<Self>()
+        {
+            return ours.clone();
         }
+        error.map_method(|own| Erased(own.to_string()))
     }
 }
 

@@ -339,10 +339,7 @@ impl Slot {
         if self.check_serving().is_err() {
             return;
         }
-        let owner = Owner::Session(session);
-        for object in self.owners.get(&owner).cloned().unwrap_or_default() {
-            self.order(object, EntryKind::OwnerGone(owner), now, out);
-        }
+        self.release(session, now, out);
         // Sessions of objects end by time: their calls have deadlines, and may be retried until then.
         if !session.is_object() && self.replies.knows(session) && !self.replies.has_ended(session) {
             let until_ms = remembered_until(ends_ms, now);
@@ -362,11 +359,17 @@ impl Slot {
         if !is_known && !end.fence {
             return out.push(Effect::Reply { call: asked, answer: ordering::done() });
         }
-        for object in self.owners.get(&Owner::Session(session)).cloned().unwrap_or_default() {
-            self.order(object, EntryKind::OwnerGone(Owner::Session(session)), now, out);
-        }
+        self.release(session, now, out);
         let until_ms = remembered_until(end.ends_ms, now);
         self.append(Item::EndSession { session, until_ms, asked: Some(asked) }, now, out);
+    }
+
+    /// Tells each object that concerns the session that it has ended.
+    fn release(&mut self, session: SessionId, now: Now, out: &mut Vec<Effect>) {
+        let owner = Owner::Session(session);
+        for object in self.owners.get(&owner).cloned().unwrap_or_default() {
+            self.order(object, EntryKind::OwnerGone(owner), now, out);
+        }
     }
 
     /// A job has ended: its objects go.

@@ -14,9 +14,6 @@ pub enum ThreadFailure {
         /// Where, as `file:line:column`, if that is known.
         at: Option<String>,
     },
-    /// It was cancelled before it began.
-    #[error("was cancelled before it began; nothing has run")]
-    Cancelled,
     /// It could not be begun.
     #[error("was not begun, nothing has run: {why}")]
     NotStarted {
@@ -29,9 +26,6 @@ pub enum ThreadFailure {
         /// Why.
         why: String,
     },
-    /// Its result was taken by an earlier join.
-    #[error("was joined before: its result was taken then")]
-    Joined,
 }
 
 impl ThreadFailure {
@@ -39,8 +33,8 @@ impl ThreadFailure {
     pub fn has_run(&self) -> Option<bool> {
         match self {
             Self::Panicked { .. } => None,
-            Self::Cancelled | Self::NotStarted { .. } => Some(false),
-            Self::Result { .. } | Self::Joined => Some(true),
+            Self::NotStarted { .. } => Some(false),
+            Self::Result { .. } => Some(true),
         }
     }
 }

@@ -124,24 +124,12 @@ impl Attempt {
 
     /// Waits until it is cancelled.
     pub(crate) async fn cancelled(&self) {
-        self.wait_for(|attempt| attempt.is_cancelled()).await;
+        known(&self.changed, || self.is_cancelled().then_some(())).await;
     }
 
     /// Waits until what was sent without a waiting caller has arrived, such as the changes of guards.
     pub(super) async fn casts_over(&self) {
-        self.wait_for(|attempt| attempt.casts.load(Ordering::Acquire) == 0).await;
-    }
-
-    async fn wait_for(&self, fact: impl Fn(&Self) -> bool) {
-        loop {
-            let mut changed = std::pin::pin!(self.changed.notified());
-            // From here on nothing is missed.
-            changed.as_mut().enable();
-            if fact(self) {
-                return;
-            }
-            changed.await;
-        }
+        known(&self.changed, || (self.casts.load(Ordering::Acquire) == 0).then_some(())).await;
     }
 
     /// Whether the nodes may have given it up together with its process's session.
@@ -200,6 +188,19 @@ impl fmt::Debug for Attempt {
             .field("session", &self.session)
             .field("ends_ms", &self.ends_ms)
             .finish_non_exhaustive()
+    }
+}
+
+/// Waits until a fact is known that is looked at whenever `changed` tells.
+pub(super) async fn known<T>(changed: &Notify, fact: impl Fn() -> Option<T>) -> T {
+    loop {
+        let mut told = std::pin::pin!(changed.notified());
+        // From here on nothing is missed.
+        told.as_mut().enable();
+        if let Some(fact) = fact() {
+            return fact;
+        }
+        told.await;
     }
 }
 

@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use greenroom_actors::ReplyBody;
+use bytes::Bytes;
 pub use greenroom_actors::expand::{inventory, shape_of, travels};
+use greenroom_actors::{ReplyBody, ThreadFailure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -23,14 +24,17 @@ pub struct Function {
     pub run: Run,
 }
 
-/// An `async fn` that runs.
-pub type Running = Pin<Box<dyn Future<Output = Result<Vec<u8>, String>> + Send>>;
+/// The encoded result of a function, or why there is none.
+pub type Outcome = Result<Bytes, ThreadFailure>;
 
-/// What runs a function on encoded arguments: it returns the encoded result, or why there is none.
+/// An `async fn` that runs.
+pub type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// What runs a function on encoded arguments.
 #[derive(Debug)]
 pub enum Run {
     /// A `fn`.
-    Blocking(fn(&[u8]) -> Result<Vec<u8>, String>),
+    Blocking(fn(&[u8]) -> Outcome),
     /// An `async fn`.
     Async(fn(Vec<u8>) -> Running),
 }
@@ -56,22 +60,21 @@ pub fn call<T, E: ReplyBody<T>, A: Serialize>(function: &'static Function, argum
     Call::new(function, postcard::to_allocvec(arguments).map_err(|error| error.to_string()))
 }
 
-fn decoded<A: DeserializeOwned>(encoded: &[u8]) -> Result<A, String> {
-    postcard::from_bytes(encoded).map_err(|error| format!("the arguments do not decode: {error}"))
+fn decoded<A: DeserializeOwned>(encoded: &[u8]) -> Result<A, ThreadFailure> {
+    postcard::from_bytes(encoded)
+        .map_err(|error| ThreadFailure::NotStarted { why: format!("the arguments do not decode: {error}") })
 }
 
-fn encoded<R: Serialize>(result: &R) -> Result<Vec<u8>, String> {
-    postcard::to_allocvec(result).map_err(|error| format!("the result cannot be encoded: {error}"))
+fn encoded<R: Serialize>(result: &R) -> Outcome {
+    let encoded = postcard::to_allocvec(result);
+    encoded.map(Bytes::from).map_err(|error| ThreadFailure::Result { why: format!("it cannot be encoded: {error}") })
 }
 
 /// Runs a `fn` on encoded arguments.
 ///
 /// # Errors
 /// When they do not decode, or the result cannot be encoded.
-pub fn run<A: DeserializeOwned, R: Serialize>(
-    arguments: &[u8],
-    function: impl FnOnce(A) -> R,
-) -> Result<Vec<u8>, String> {
+pub fn run<A: DeserializeOwned, R: Serialize>(arguments: &[u8], function: impl FnOnce(A) -> R) -> Outcome {
     encoded(&function(decoded(arguments)?))
 }
 
@@ -82,6 +85,6 @@ pub fn run<A: DeserializeOwned, R: Serialize>(
 pub async fn run_async<A: DeserializeOwned, R: Serialize, F: Future<Output = R>>(
     arguments: Vec<u8>,
     function: impl FnOnce(A) -> F,
-) -> Result<Vec<u8>, String> {
+) -> Outcome {
     encoded(&function(decoded(&arguments)?).await)
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use greenroom_actors::{Erased, Error, ReplyBody, ThreadFailure, ThreadId};
 use serde::de::DeserializeOwned;
 
+use super::expand::Outcome;
 use super::local::Running;
 use crate::client::must_not_block;
 
@@ -43,7 +44,7 @@ impl<T, E: ReplyBody<T>> JoinHandle<T, E> {
 
     /// Whether the thread has ended: then `join` does not wait.
     pub fn is_finished(&self) -> bool {
-        self.running.is_finished()
+        self.running.outcome().is_some()
     }
 }
 
@@ -67,8 +68,7 @@ impl<T, E: ReplyBody<T, Body: DeserializeOwned>> JoinHandle<T, E> {
     /// # Errors
     /// As [`join`](Self::join).
     pub async fn join_async(self) -> Result<T, Error<E>> {
-        self.running.finished().await;
-        self.take()
+        self.result(self.running.finished().await)
     }
 
     /// What the thread's function returned, if it has ended; else the handle.
@@ -76,19 +76,20 @@ impl<T, E: ReplyBody<T, Body: DeserializeOwned>> JoinHandle<T, E> {
     /// # Errors
     /// The handle, if the thread has not ended.
     pub fn try_join(self) -> Result<Result<T, Error<E>>, Self> {
-        if self.is_finished() { Ok(self.take()) } else { Err(self) }
+        match self.running.outcome() {
+            Some(outcome) => Ok(self.result(outcome)),
+            None => Err(self),
+        }
     }
 
-    fn take(&self) -> Result<T, Error<E>> {
-        let thread = || self.running.to_string();
-        let encoded = self.running.take().map_err(|failure| Error::Thread { thread: thread(), failure })?;
-        match postcard::from_bytes::<E::Body>(&encoded) {
-            Ok(body) => E::split(body),
-            Err(error) => {
-                let failure = ThreadFailure::Result { why: error.to_string() };
-                Err(Error::Thread { thread: thread(), failure })
-            }
-        }
+    fn result(&self, outcome: &Outcome) -> Result<T, Error<E>> {
+        let body = match outcome {
+            Ok(encoded) => postcard::from_bytes::<E::Body>(encoded)
+                .map_err(|error| ThreadFailure::Result { why: error.to_string() }),
+            Err(failure) => Err(failure.clone()),
+        };
+        let body = body.map_err(|failure| Error::Thread { thread: self.running.to_string(), failure })?;
+        E::split(body)
     }
 }
 

@@ -1,21 +1,18 @@
 //! Cloud threads that are threads of this process.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use greenroom_actors::{ThreadFailure, ThreadId};
 use tokio::sync::Notify;
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, known};
 use super::builder::Builder;
-use super::expand::{Function, Run};
+use super::expand::{Function, Outcome, Run};
 use super::panics;
 use crate::client::Client;
 use crate::time::{clock_ms, millis};
-
-/// The encoded result of a run, or why there is none.
-type Outcome = Result<Vec<u8>, ThreadFailure>;
 
 /// A run and what came of it.
 pub(super) struct Running {
@@ -24,16 +21,9 @@ pub(super) struct Running {
     thread: ThreadId,
     /// None if it could not begin.
     attempt: Option<Arc<Attempt>>,
-    state: Mutex<State>,
+    /// Set when it has ended.
+    outcome: OnceLock<Outcome>,
     ended: Notify,
-}
-
-#[derive(Debug, Default)]
-enum State {
-    #[default]
-    Runs,
-    Ended(Outcome),
-    Joined,
 }
 
 /// Begins a run.
@@ -41,9 +31,9 @@ pub(super) fn start(builder: Builder, function: &'static Function, arguments: Re
     let thread = ThreadId::from_random(rand::random());
     let Builder { name, stack_size, timeout } = builder;
     let not_started = |why: String| {
-        let state = Mutex::new(State::Ended(Err(ThreadFailure::NotStarted { why })));
+        let outcome = OnceLock::from(Err(ThreadFailure::NotStarted { why }));
         let (function, name) = (function.name, name.clone());
-        Arc::new(Running { function, name, thread, attempt: None, state, ended: Notify::new() })
+        Arc::new(Running { function, name, thread, attempt: None, outcome, ended: Notify::new() })
     };
     let arguments = match arguments {
         Ok(arguments) => arguments,
@@ -60,7 +50,7 @@ pub(super) fn start(builder: Builder, function: &'static Function, arguments: Re
         name: name.clone(),
         thread,
         attempt: Some(Arc::clone(&attempt)),
-        state: Mutex::default(),
+        outcome: OnceLock::new(),
         ended: Notify::new(),
     });
     let mut native = std::thread::Builder::new().name(name.clone().unwrap_or_else(|| short(function.name)));
@@ -93,7 +83,10 @@ fn run(attempt: &Arc<Attempt>, function: &'static Function, arguments: &[u8]) ->
             Run::Blocking(run) => run(arguments),
             Run::Async(run) => match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime.block_on(attempt.around(run(arguments.to_vec()))),
-                Err(error) => Err(format!("no runtime for it can be started: {error}")),
+                Err(error) => {
+                    let why = format!("no runtime for it can be started: {error}");
+                    Err(ThreadFailure::NotStarted { why })
+                }
             },
         })
     });
@@ -104,16 +97,13 @@ fn run(attempt: &Arc<Attempt>, function: &'static Function, arguments: &[u8]) ->
             "what a cloud thread held is released with its process's session"
         );
     }
-    outcome?.map_err(|why| ThreadFailure::Result { why })
+    outcome?
 }
 
 impl Running {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn end(&self, outcome: Outcome) {
-        *self.state() = State::Ended(outcome);
+        // Only its thread ends it.
+        let _ = self.outcome.set(outcome);
         self.ended.notify_waiters();
     }
 
@@ -131,36 +121,21 @@ impl Running {
         }
     }
 
-    pub(super) fn is_finished(&self) -> bool {
-        !matches!(*self.state(), State::Runs)
+    /// What came of it, if it has ended.
+    pub(super) fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.get()
     }
 
     /// Waits until it has ended.
-    pub(super) async fn finished(&self) {
-        loop {
-            let mut ended = std::pin::pin!(self.ended.notified());
-            // From here on nothing is missed.
-            ended.as_mut().enable();
-            if self.is_finished() {
-                return;
-            }
-            ended.await;
-        }
-    }
-
-    /// Takes the outcome of a run that has ended.
-    pub(super) fn take(&self) -> Outcome {
-        match std::mem::replace(&mut *self.state(), State::Joined) {
-            State::Ended(outcome) => outcome,
-            State::Runs | State::Joined => Err(ThreadFailure::Joined),
-        }
+    pub(super) async fn finished(&self) -> &Outcome {
+        known(&self.ended, || self.outcome()).await
     }
 
     fn cancel_after(self: &Arc<Self>, client: &Client, timeout: Duration) {
         let running = Arc::clone(self);
         client.shared().spawn(async move {
             tokio::select! {
-                () = running.finished() => {}
+                _ = running.finished() => {}
                 () = tokio::time::sleep(timeout) => running.cancel(),
             }
         });

@@ -43,6 +43,12 @@ fn is_ended<T>(result: &Result<T, Error>) -> bool {
     matches!(result, Err(Error::Refused { refusal: Refusal::AttemptEnded, .. }))
 }
 
+#[test]
+fn a_function_whose_arguments_do_not_decode_has_not_run() {
+    let outcome = super::expand::run::<(u64,), u64>(&[], |_| panic!("it must not run"));
+    assert_eq!(outcome.expect_err("no arguments").has_run(), Some(false));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_attempt_holds_is_free_after_it_and_what_it_sent_has_arrived() {
     let (_node, client, other) = node_and_clients().await;
