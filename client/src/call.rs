@@ -1,13 +1,15 @@
 //! The life of a call on the client's side: one id, as many tries as its deadline allows, one outcome.
 
+mod answers;
+mod requests;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use greenroom_actors::wire::{Request, parts};
 use greenroom_actors::{
-    CallId, Epoch, Error, Fault, JobId, NodeId, OutgoingCall, Refusal, SessionId, SlotId, SlotPlace, TableVersion,
-    check_key, hash_object, slot_of,
+    CallId, Epoch, Error, JobId, NodeId, OutgoingCall, Refusal, SessionId, SlotId, SlotPlace, TableVersion, check_key,
+    hash_object, slot_of,
 };
 use tokio::sync::oneshot;
 
@@ -318,52 +320,6 @@ impl Call {
         }
     }
 
-    /// The call's value, or what to do without one.
-    fn outcome(&mut self, event: Result<Event, oneshot::error::RecvError>) -> Result<Bytes, Next> {
-        let event = event.unwrap_or_else(|_| Event::Broken("the client is shutting down".to_owned()));
-        Err(match event {
-            Event::Answered(Ok(body)) => {
-                if let Some(connection) = self.out.take()
-                    && body.len() > ACK_ABOVE_BYTES
-                    && !self.outgoing.read
-                    && self.attempt.is_none()
-                {
-                    connection.acknowledge((self.slot, self.id.lane, self.id.sequence));
-                }
-                return Ok(body);
-            }
-            Event::Answered(Err(Fault::Refused(refusal))) => self.judge_refusal(refusal),
-            Event::Answered(Err(Fault::Moved)) => {
-                self.in_doubt = !self.outgoing.read;
-                Next::Again("the object is moving to another node".to_owned())
-            }
-            Event::Answered(Err(fault)) => Next::Return(Err(fault.into_error(self.outgoing.object(), self.id))),
-            Event::Broken(why) => {
-                self.in_doubt = !self.outgoing.read;
-                Next::Again(why)
-            }
-            Event::Gone(why) => {
-                if let Some(connection) = &self.out {
-                    self.forget(connection);
-                }
-                if self.outgoing.read || !self.is_fixed() {
-                    self.in_doubt = !self.outgoing.read;
-                    return Err(Next::Again(why));
-                }
-                Next::Lost(self.unknown(why))
-            }
-            Event::Expired => {
-                // If it is still parked there, it must not be granted anything now.
-                self.abandon();
-                let why = "no answer before the deadline".to_owned();
-                if self.outgoing.read {
-                    return Err(Next::Lost(Error::NoAnswer { object: self.outgoing.object(), why }));
-                }
-                Next::Lost(self.unknown(why))
-            }
-        })
-    }
-
     /// Whether the cluster's members never change, so that a process that is gone took with it what it held.
     fn is_fixed(&self) -> bool {
         self.shared.directory.table().is_none_or(|table| table.fixed)
@@ -420,130 +376,8 @@ impl Call {
         }
     }
 
-    fn judge_refusal(&mut self, refusal: Refusal) -> Next {
-        match refusal {
-            Refusal::NotCreated if self.outgoing.maker().is_some() && !self.with_arguments => {
-                self.with_arguments = true;
-                Next::AgainAtOnce
-            }
-            Refusal::Overloaded { .. } => {
-                // Had an earlier try been applied, its reply would have come instead.
-                self.in_doubt = false;
-                self.out = None;
-                Next::Again(refusal.to_string())
-            }
-            Refusal::WrongPlace | Refusal::Stopping | Refusal::Unavailable(_) => Next::Again(refusal.to_string()),
-            // Only the retry of a call can be stale: the first try was applied, and its reply is gone.
-            Refusal::Stale | Refusal::SessionEnded | Refusal::AttemptEnded if self.in_doubt => {
-                Next::Lost(self.unknown(refusal.to_string()))
-            }
-            // It never was accepted, and its session has ended: it is made anew in the present one.
-            Refusal::Expired if self.is_question() => {
-                self.in_doubt = false;
-                Next::AgainAtOnce
-            }
-            // Its time was over before it could begin to wait: to its caller that is the same.
-            Refusal::Expired if self.outgoing.parks => {
-                Next::Return(Err(Error::TimedOut { object: self.outgoing.object() }))
-            }
-            other => Next::Return(Err(self.outgoing.refused(other))),
-        }
-    }
-
     /// The session in which the call would be made now.
     fn session(&self) -> SessionId {
         self.attempt.as_ref().map_or_else(|| self.shared.session(), |attempt| attempt.session())
-    }
-
-    /// Whether the session ended while it was not known what became of the call: then that is asked first.
-    fn is_question(&self) -> bool {
-        self.in_doubt && self.id.session != self.session()
-    }
-
-    fn request(&self, route: &Route) -> Request<'_> {
-        // Small arguments travel at once; of large ones only the hash, until the node asks.
-        let arguments = self.outgoing.maker().filter(|made| self.with_arguments || made.arguments.len() <= 64);
-        let (read, again) = (self.outgoing.read, if self.is_question() { parts::QUERY } else { parts::RETRY });
-        Request {
-            flags: if read { parts::READ } else { 0 } | if self.sent { again } else { 0 },
-            epoch: route.epoch,
-            method: self.outgoing.method,
-            deadline_ms: self.deadline_ms,
-            construction: self.outgoing.construction.as_ref().map(|made| made.hash),
-            construction_arguments: arguments.map(|made| made.arguments.clone()),
-            arguments: self.outgoing.arguments.clone(),
-            ..self.name()
-        }
-    }
-
-    /// The parts of a request that name the call and its object.
-    fn name(&self) -> Request<'_> {
-        Request {
-            lane: self.id.lane,
-            sequence: self.id.sequence,
-            slot: self.slot,
-            fingerprint: self.outgoing.object_type.fingerprint(),
-            type_name: self.outgoing.object_type.name,
-            key: self.outgoing.key.as_str(),
-            job: self.job,
-            session: Some(self.id.session),
-            attempt_ends_ms: self.attempt.as_ref().and_then(|attempt| attempt.ends_ms()),
-            ..Request::default()
-        }
-    }
-
-    /// Gives up where the call is out: a wait ends, a grant is taken back, and a call that has not arrived will not be
-    /// run. The lane is free once the node has said so; a read leaves nothing there.
-    fn abandon(&mut self) {
-        let Some(connection) = self.out.take() else { return };
-        if self.outgoing.read {
-            connection.forget(self.id.lane);
-            self.end();
-            return;
-        }
-        let route = || self.shared.directory.route(self.slot);
-        let leads_there = |route: &Route| Arc::ptr_eq(&route.connection, &connection);
-        let known = route();
-        let flags = parts::CANCEL | parts::QUERY;
-        let cancel =
-            Request { flags, epoch: known.as_ref().map(|route| route.epoch).unwrap_or_default(), ..self.name() };
-        if self.is_fixed() {
-            match known {
-                Some(_) => drop(connection.abandon(&cancel)),
-                // Its process is gone, and with it what only it held.
-                None => connection.forget(self.id.lane),
-            }
-            return;
-        }
-        if !known.as_ref().is_some_and(leads_there) || !connection.abandon(&cancel) {
-            connection.forget(self.id.lane);
-            self.shared.cancel_later(self.slot, &cancel);
-        } else if !route().as_ref().is_some_and(leads_there) {
-            // The slot has moved meanwhile, and who looked for what has to follow it may not have seen this.
-            self.shared.follow_moved();
-        }
-    }
-
-    fn forget(&self, connection: &Connection) {
-        let target = connection.target();
-        self.shared.directory.forget(target.node, target.incarnation);
-    }
-
-    fn give_up(&self, why: String) -> Error {
-        if self.in_doubt {
-            return self.unknown(why);
-        }
-        Error::NotSent { object: self.outgoing.object(), why }
-    }
-
-    fn unknown(&self, why: String) -> Error {
-        Error::Unknown { object: self.outgoing.object(), call: self.id, why }
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        // The future was dropped before its outcome was known.
-        self.abandon();
     }
 }

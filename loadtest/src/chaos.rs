@@ -1,9 +1,11 @@
 //! Faults under load: node processes are killed, paused, cut off, started anew, told to leave; what clients see is written down
 //! and checked.
 
+mod ending;
 mod faults;
 mod load;
 mod scribe;
+mod tasks;
 mod verdict;
 
 use std::path::PathBuf;

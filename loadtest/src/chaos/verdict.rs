@@ -7,8 +7,8 @@ use std::time::Instant;
 use greenroom_sim::{Call, History, Limits, MutexCall, ObjectIndex, Outcome, Reply, Verdict, conservation};
 use hdrhistogram::Histogram;
 
+use super::ending::Last;
 use super::faults::{Kind, Outage};
-use super::load::Last;
 use super::scribe::Book;
 use crate::report::{Figure, Goal, Report, Section};
 
