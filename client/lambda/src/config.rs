@@ -19,6 +19,9 @@ pub struct Config {
     pub concurrency_max: usize,
     /// How long a process may be idle before it is ended.
     pub idle_timeout: Duration,
+    /// How long an invocation waits for a process that has answered another and not yet asked for its next event, before a
+    /// further process is started. Without it, a caller that invokes again as soon as it has its answer would need two.
+    pub finishing_wait: Duration,
     /// How long a process may take until it asks for its first event. Not part of the function's timeout.
     pub init_timeout: Duration,
     /// The pauses before the further tries of an asynchronous event that failed, one for each further try.
@@ -45,6 +48,7 @@ impl Default for Config {
             functions: Vec::new(),
             concurrency_max: 100,
             idle_timeout: Duration::from_secs(300),
+            finishing_wait: Duration::from_millis(100),
             init_timeout: Duration::from_secs(10),
             retry_delays: vec![Duration::from_secs(1), Duration::from_secs(2)],
             event_queue_max: 10_000,

@@ -36,7 +36,7 @@ impl Service {
         for n_tries in 1.. {
             let permits = self.permits_in_turn(pool).await;
             let Ok(outcome) = self.begin(pool, delivery, permits).await else { return };
-            if outcome.verdict == Verdict::Succeeded {
+            if outcome.verdict == Verdict::Succeeded || self.is_stopping.load(Ordering::Relaxed) {
                 return;
             }
             match delays.get(n_tries - 1) {

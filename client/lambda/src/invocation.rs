@@ -1,6 +1,7 @@
 //! One invocation, from the search for a process to the moment when the process can have the next.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant as Moment};
 
 use tokio::net::TcpListener;
@@ -107,7 +108,7 @@ impl Service {
         delivery: &Arc<Delivery>,
     ) -> Result<(Arc<Instance>, Run), Outcome> {
         loop {
-            let instance = match pool.take().await {
+            let instance = match pool.take(self.config.finishing_wait).await {
                 Some(instance) => instance,
                 None => self.start(pool, delivery).await?,
             };
@@ -144,6 +145,9 @@ impl Service {
 
     async fn spawn(self: &Arc<Self>, pool: &Arc<Pool>, tell: oneshot::Sender<Start>) -> std::io::Result<Arc<Instance>> {
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+        if self.is_stopping.load(Ordering::Relaxed) {
+            return Err(std::io::Error::other("the local lambda stops"));
+        }
         let name = pool.next_name();
         let (mut child, output) = process::spawn(&pool.function, &name, listener.local_addr()?, &self.leash)?;
         let capture = Arc::new(Capture::new(output, name.clone(), self.config.log.clone())?);

@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use tokio::runtime::Handle;
@@ -210,6 +211,7 @@ async fn serve(
         // Dropped without a word: told to end as well.
         _ = told => {}
     }
+    service.is_stopping.store(true, Ordering::Relaxed);
     let mut changes = service.changed.subscribe();
     loop {
         changes.mark_unchanged();

@@ -10,11 +10,6 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::config::FunctionConfig;
 use crate::instance::Instance;
 
-/// How long an invocation waits for a process that has answered and not yet asked for its next event.
-///
-/// Without it, a caller that invokes again as soon as it has its answer would need two processes.
-const FINISHING_WAIT: Duration = Duration::from_millis(20);
-
 /// The processes of one function.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -81,7 +76,7 @@ impl Pool {
     }
 
     /// The process that was used last of those that wait, or one that will wait in a moment.
-    pub(crate) async fn take(&self) -> Option<Arc<Instance>> {
+    pub(crate) async fn take(&self, finishing_wait: Duration) -> Option<Arc<Instance>> {
         let soon = match self.find() {
             Found::Idle(instance) => return Some(instance),
             Found::None => return None,
@@ -91,7 +86,7 @@ impl Pool {
             // In this order, or a process that came at the last moment would be lost.
             biased;
             instance = soon => instance.ok(),
-            () = sleep(FINISHING_WAIT) => None,
+            () = sleep(finishing_wait) => None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What all parts of a local Lambda share: the functions, the limits, what is drawn by chance, and the log.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub(crate) struct Service {
     pub(crate) changed: watch::Sender<()>,
     /// How many asynchronous events wait or run.
     pub(crate) n_events: AtomicUsize,
+    /// Set before the processes are killed: none is started any more, and no event is tried again.
+    pub(crate) is_stopping: AtomicBool,
     permits: Arc<Semaphore>,
     rng: Mutex<SmallRng>,
 }
@@ -57,6 +59,7 @@ impl Service {
             pools: pools.collect(),
             changed: watch::Sender::new(()),
             n_events: AtomicUsize::new(0),
+            is_stopping: AtomicBool::new(false),
             permits: Arc::new(Semaphore::new(config.concurrency_max)),
             rng: Mutex::new(SmallRng::seed_from_u64(config.seed)),
             config,

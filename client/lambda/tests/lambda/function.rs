@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use lambda_runtime::streaming::{Body, Response, channel};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};
 
@@ -17,7 +18,10 @@ pub(crate) fn run() {
     match std::env::var(START).as_deref() {
         Ok("exit") => std::process::exit(9),
         Ok("never-asks") => std::thread::park(),
-        Ok("init-error") => runtime.block_on(report_init_error()),
+        Ok("init-error") => report_init_error(),
+        Ok("stream") => {
+            let _ = runtime.block_on(lambda_runtime::run(service_fn(stream)));
+        }
         _ => {}
     }
     // An error is the end of the local Lambda.
@@ -71,8 +75,24 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
         }
         // A process that would outlive the one that started it.
         "child" => Ok(Command::new("sleep").arg("1000").spawn()?.id().into()),
+        "" => {
+            println!("pid {}", std::process::id());
+            Ok(Value::Null)
+        }
         other => Err(format!("nothing is done by {other:?}").into()),
     }
+}
+
+/// Answers in pieces.
+async fn stream(event: LambdaEvent<Value>) -> Result<Response<Body>, Error> {
+    let (mut pieces, body) = channel();
+    let n = event.payload["pieces"].as_u64().unwrap_or(0);
+    tokio::spawn(async move {
+        for piece in 0..n {
+            pieces.send_data(format!("piece {piece}\n").into()).await.expect("is read");
+        }
+    });
+    Ok(Response::from(body))
 }
 
 /// Other processes make the file; nothing wakes this one when they do.
@@ -88,7 +108,7 @@ fn append(file: &Path, line: &str) {
 }
 
 /// The runtime reports an error of the start only for what it does itself, so this is said by hand.
-async fn report_init_error() {
+fn report_init_error() {
     let address = std::env::var("AWS_LAMBDA_RUNTIME_API").expect("is set");
     let body = r#"{"errorType":"Sample.NoDatabase","errorMessage":"as it was asked to"}"#;
     let request = format!(

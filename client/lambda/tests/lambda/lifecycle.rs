@@ -8,7 +8,7 @@ use crate::stage::{DEADLINE, distinct, payload, pid, stage, state, until};
 
 #[tokio::test]
 async fn one_process_serves_one_invocation_after_the_other() {
-    let stage = stage(|_| {}).await;
+    let stage = stage(|config| config.finishing_wait = DEADLINE).await;
     let mut pids = Vec::new();
     for _ in 0..50 {
         pids.push(pid(&stage.invoke(json!({ "do": "pid" })).await));

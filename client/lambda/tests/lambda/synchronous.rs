@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
+use crate::function::START;
 use crate::stage::{DEADLINE, error, payload, sample, stage};
 
 #[tokio::test]
@@ -126,6 +127,15 @@ async fn an_answer_of_over_six_megabytes_is_an_error_and_the_process_lives_on() 
     assert_eq!(error(&large).0, "Function.ResponseSizeTooLarge");
     assert!(error(&large).1.contains("6291556 bytes"), "{:?}", error(&large));
     assert_eq!(payload(&stage.invoke(json!({ "do": "pid" })).await), before);
+}
+
+#[tokio::test]
+async fn a_streamed_answer_comes_whole() {
+    let stage = stage(|config| config.functions[0].environment = vec![(START.to_owned(), "stream".to_owned())]).await;
+    let output = stage.invoke(json!({ "pieces": 3 })).await;
+    let bytes = output.payload().expect("has a payload").as_ref();
+    assert!(bytes.ends_with(b"piece 0\npiece 1\npiece 2\n"), "{:?}", String::from_utf8_lossy(bytes));
+    assert_eq!(output.function_error(), None);
 }
 
 #[tokio::test]
