@@ -36,9 +36,11 @@
 //!
 //! # Where threads run
 //!
-//! Each run is an operating system's thread of this process, and dies with it. Runs in serverless functions are to come.
+//! `GREENROOM_BACKEND` says where; see [`Backend`]. Without it each run is an operating system's thread of this process, and dies
+//! with it.
 
 pub(crate) mod attempt;
+pub(crate) mod backend;
 mod builder;
 mod current;
 pub(crate) mod ending;
@@ -47,13 +49,17 @@ pub mod expand;
 mod function;
 mod handle;
 mod local;
+mod logs;
 mod panics;
+pub(crate) mod running;
 mod scope;
 
+pub use backend::{Backend, BackendError};
 pub use builder::Builder;
 pub use current::{Current, current};
 pub use function::Call;
-pub use handle::JoinHandle;
+pub use handle::{JoinHandle, Thread};
+pub use logs::{LogWriter, log_writer};
 pub use scope::{Scope, scope};
 
 #[cfg(test)]
