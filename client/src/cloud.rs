@@ -44,12 +44,15 @@ pub(crate) mod backend;
 mod builder;
 mod current;
 pub(crate) mod ending;
+mod executor;
 #[doc(hidden)]
 pub mod expand;
 mod function;
 mod handle;
+mod indices;
 mod local;
 mod logs;
+mod map;
 mod panics;
 pub(crate) mod running;
 mod scope;
@@ -57,9 +60,12 @@ mod scope;
 pub use backend::{Backend, BackendError};
 pub use builder::Builder;
 pub use current::{Current, current};
+pub use executor::Executor;
 pub use function::Call;
 pub use handle::{JoinHandle, Thread};
+pub use indices::{Indices, Schedule};
 pub use logs::{LogWriter, log_writer};
+pub use map::Map;
 pub use scope::{Scope, scope};
 
 #[cfg(test)]

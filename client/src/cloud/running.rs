@@ -25,6 +25,8 @@ pub(crate) struct Running {
 enum State {
     #[default]
     Runs,
+    /// Runs, and these want to hear of its end.
+    Watched(Vec<Box<dyn FnOnce() + Send>>),
     Ended(Outcome),
     Joined,
 }
@@ -36,14 +38,7 @@ impl Running {
         function: &'static Function,
         arguments: Result<Vec<u8>, String>,
     ) -> Arc<Self> {
-        let running = Arc::new(Self {
-            function,
-            name: builder.name.clone(),
-            thread: ThreadId::from_random(rand::random()),
-            started: OnceLock::new(),
-            state: Mutex::default(),
-            ended: Notify::new(),
-        });
+        let running = Self::new(function, builder.name.clone());
         let failed = match running.start(builder, arguments) {
             // Nobody else has the run yet who could have set it.
             Ok(started) => running.started.set(started).err().map(|_| ThreadFailure::Joined),
@@ -53,6 +48,24 @@ impl Running {
             running.end(Err(failure));
         }
         running
+    }
+
+    /// A run that is not begun, for that reason.
+    pub(super) fn refused(function: &'static Function, why: String) -> Arc<Self> {
+        let running = Self::new(function, None);
+        running.end(Err(ThreadFailure::NotStarted { why }));
+        running
+    }
+
+    fn new(function: &'static Function, name: Option<String>) -> Arc<Self> {
+        Arc::new(Self {
+            function,
+            name,
+            thread: ThreadId::from_random(rand::random()),
+            started: OnceLock::new(),
+            state: Mutex::default(),
+            ended: Notify::new(),
+        })
     }
 
     fn start(
@@ -75,8 +88,11 @@ impl Running {
 
     /// The run has ended, and this has come of it. A back end says so once.
     pub(crate) fn end(&self, outcome: Outcome) {
-        *self.state() = State::Ended(outcome);
+        let before = std::mem::replace(&mut *self.state(), State::Ended(outcome));
         self.ended.notify_waiters();
+        if let State::Watched(watching) = before {
+            watching.into_iter().for_each(|tell| tell());
+        }
     }
 
     pub(super) fn thread(&self) -> ThreadId {
@@ -102,7 +118,20 @@ impl Running {
     }
 
     pub(super) fn is_finished(&self) -> bool {
-        !matches!(*self.state(), State::Runs)
+        !matches!(*self.state(), State::Runs | State::Watched(_))
+    }
+
+    /// Calls `tell` when the run ends; now, if it has ended.
+    pub(super) fn when_ended(&self, tell: impl FnOnce() + Send + 'static) {
+        let mut state = self.state();
+        match &mut *state {
+            State::Runs => *state = State::Watched(vec![Box::new(tell)]),
+            State::Watched(watching) => watching.push(Box::new(tell)),
+            State::Ended(_) | State::Joined => {
+                drop(state);
+                tell();
+            }
+        }
     }
 
     /// Waits until it has ended.
@@ -122,7 +151,7 @@ impl Running {
     pub(super) fn take(&self) -> Outcome {
         match std::mem::replace(&mut *self.state(), State::Joined) {
             State::Ended(outcome) => outcome,
-            State::Runs | State::Joined => Err(ThreadFailure::Joined),
+            State::Runs | State::Watched(_) | State::Joined => Err(ThreadFailure::Joined),
         }
     }
 }
