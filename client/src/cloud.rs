@@ -32,7 +32,8 @@
 //! # Cancellation
 //!
 //! A thread is asked to end, and not killed: once it is [cancelled](JoinHandle::cancel) its calls that wait in shared objects
-//! fail with [`Error::Cancelled`], and so does every later call; code that only computes asks [`current`].
+//! fail with [`Error::Cancelled`](crate::Error::Cancelled), and so does every later call; code that only computes asks
+//! [`current()`].
 //!
 //! # Where threads run
 //!

@@ -23,7 +23,7 @@ const IN_FLIGHT: usize = 256;
 /// Begins cloud threads, and knows all that it has begun: they can be awaited, cancelled and ended together.
 ///
 /// Of each method that waits there is a twin for async code. An executor that is dropped leaves its threads to themselves;
-/// [`scope`](super::scope) does not.
+/// [`scope`](super::scope()) does not.
 ///
 /// ```no_run
 /// use greenroom::cloud::Executor;
