@@ -6,6 +6,7 @@ mod barrier;
 mod blob;
 mod cell;
 mod channel;
+mod cloud_thread;
 mod counter;
 mod elements;
 mod event;
@@ -44,6 +45,9 @@ pub use cell::{CellObject, CellObjectHandle, CellObjectMessages};
 pub use channel::{
     ChannelClosed, ChannelItem, ChannelKind, ChannelObject, ChannelObjectHandle, ChannelObjectMessages, NotRegistered,
     NotTaken, RecvError, RegisteredSender, TryRecvError,
+};
+pub use cloud_thread::{
+    CloudThreadObject, CloudThreadObjectHandle, CloudThreadObjectMessages, LOGS_BYTES_MAX, Progress, Start, ThreadSpec,
 };
 pub use counter::{CounterObject, CounterObjectHandle, CounterObjectMessages};
 pub use elements::{ArrayError, Element, Elements, Shape};

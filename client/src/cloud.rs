@@ -37,24 +37,37 @@
 //!
 //! # Where threads run
 //!
-//! Each run is an operating system's thread of this process, and dies with it. Runs in serverless functions are to come.
+//! `GREENROOM_BACKEND` says where; see [`Backend`]. Without it each run is an operating system's thread of this process, and dies
+//! with it.
 
 pub(crate) mod attempt;
+pub(crate) mod backend;
 mod builder;
 mod current;
 pub(crate) mod ending;
+mod execution;
+mod executor;
 #[doc(hidden)]
 pub mod expand;
 mod function;
 mod handle;
+mod indices;
 mod local;
+mod logs;
+mod map;
 mod panics;
+pub(crate) mod running;
 mod scope;
 
+pub use backend::{Backend, BackendError};
 pub use builder::Builder;
 pub use current::{Current, current};
+pub use executor::Executor;
 pub use function::Call;
-pub use handle::JoinHandle;
+pub use handle::{JoinHandle, Thread};
+pub use indices::{Indices, Schedule};
+pub use logs::{LogWriter, log_writer};
+pub use map::Map;
 pub use scope::{Scope, scope};
 
 #[cfg(test)]

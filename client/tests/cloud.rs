@@ -1,9 +1,10 @@
 //! Cloud threads in this process, with a node inside of it.
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use greenroom::cloud::{Builder, current, scope};
+use greenroom::cloud::{Backend, BackendError, Builder, current, log_writer, scope};
 use greenroom::sync::{Barrier, Latch, Mutex, Semaphore};
 use greenroom::{Counter, Error, ThreadFailure, cloud};
 use serde::{Deserialize, Serialize};
@@ -201,11 +202,53 @@ fn wait_at(latch: String) -> Result<(), Error> {
 
 #[test]
 fn thousands_wait_at_once() {
-    const THREADS: usize = 3_000;
+    const THREADS: usize = 10_000;
     let threads: Vec<_> =
         (0..THREADS).map(|_| Builder::new().stack_size(128 * 1024).spawn(wait_at::call("many".to_owned()))).collect();
     Latch::named("many", 1).count_down().expect("no error");
     for thread in threads {
         thread.join().expect("no error");
     }
+}
+
+#[cloud]
+async fn log(number: u32) {
+    writeln!(log_writer(), "number {number}").expect("is written");
+    tokio::task::yield_now().await;
+    assert!(number != 7, "an unlucky one");
+}
+
+#[test]
+fn what_a_thread_logs_is_kept_with_its_panic() {
+    let thread = log::spawn(3);
+    let known = thread.thread();
+    thread.join().expect("no panic");
+    assert_eq!(known.logs(), Ok("number 3\n".to_owned()));
+    assert!(known.is_finished() && known.function() == "cloud::log");
+    let thread = log::spawn(7);
+    let known = thread.thread();
+    thread.join().expect_err("it panics");
+    let logs = known.logs().expect("are here");
+    assert!(logs.starts_with("number 7\npanicked at ") && logs.contains("an unlucky one"), "{logs}");
+}
+
+#[test]
+fn a_back_end_that_is_not_there_is_refused_by_its_name() {
+    for (name, refused) in [
+        ("lambda:work", BackendError::NotBuiltIn { name: "lambda:work".to_owned() }),
+        ("local:work", BackendError::Unknown { name: "local:work".to_owned() }),
+    ] {
+        assert_eq!(name.parse::<Backend>().expect_err("is refused"), refused);
+    }
+    assert_eq!(Builder::new().backend(Backend::local()).spawn(half::call(6)).join(), Ok(3));
+}
+
+#[test]
+fn what_has_ended_is_not_changed_by_a_cancellation() {
+    let thread = half::spawn(6);
+    while !thread.is_finished() {
+        std::thread::yield_now();
+    }
+    thread.cancel();
+    assert_eq!(thread.join(), Ok(3));
 }

@@ -13,6 +13,7 @@ use greenroom_actors::{JobId, Lane, LanePool, Sequence, SessionId, SlotId, Threa
 use hashbrown::HashMap;
 use tokio::sync::Notify;
 
+use super::logs::Logs;
 use crate::client::{Client, Shared};
 
 thread_local! {
@@ -34,6 +35,7 @@ pub(crate) struct Attempt {
     changed: Notify,
     /// Calls without a waiting caller that are out.
     casts: AtomicU32,
+    logs: Logs,
 }
 
 impl Attempt {
@@ -56,6 +58,7 @@ impl Attempt {
             cancelled: AtomicBool::new(false),
             changed: Notify::new(),
             casts: AtomicU32::new(0),
+            logs: Logs::default(),
         });
         shared.note_attempt(&begun);
         begun
@@ -130,6 +133,11 @@ impl Attempt {
     /// Waits until what was sent without a waiting caller has arrived, such as the changes of guards.
     pub(super) async fn casts_over(&self) {
         known(&self.changed, || (self.casts.load(Ordering::Acquire) == 0).then_some(())).await;
+    }
+
+    /// What it has logged.
+    pub(crate) fn kept_logs(&self) -> &Logs {
+        &self.logs
     }
 
     /// Whether the nodes may have given it up together with its process's session.

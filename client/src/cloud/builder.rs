@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use greenroom_actors::ReplyBody;
 
+use super::backend::Backend;
 use super::function::Call;
 use super::handle::JoinHandle;
-use super::local;
+use super::running::Running;
 
 /// What can be said of a cloud thread before it begins, as with `std::thread::Builder`.
 ///
@@ -33,10 +34,14 @@ pub struct Builder {
     pub(super) name: Option<String>,
     pub(super) stack_size: Option<usize>,
     pub(super) timeout: Option<Duration>,
+    pub(crate) memory_bytes: Option<u64>,
+    pub(crate) retries: u8,
+    pub(super) backend: Option<Backend>,
 }
 
 impl Builder {
-    /// The default settings: no name of its own, no timeout, and the stack that `std::thread` gives.
+    /// The default settings: no name of its own, no timeout, no retries, the stack that `std::thread` gives, and the back end
+    /// that `GREENROOM_BACKEND` names.
     pub fn new() -> Self {
         Self::default()
     }
@@ -52,7 +57,7 @@ impl Builder {
         self
     }
 
-    /// The size of the thread's stack, in bytes.
+    /// The size of the thread's stack, in bytes, where it is one of this process. Memory is taken only for what is used of it.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_size = Some(bytes);
         self
@@ -65,8 +70,33 @@ impl Builder {
         self
     }
 
+    /// How much memory the thread will need, in bytes: a hint for back ends that choose a function by it. Others ignore it.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory_bytes = Some(bytes);
+        self
+    }
+
+    /// How many more attempts there may be after one that is lost, as when its process crashes or runs out of time; none
+    /// without this. A panic or an `Err` of the function is an outcome, and is not tried again. A thread of this process is
+    /// lost only together with it, so there is nothing to try again.
+    ///
+    /// Of a lost attempt a part has run, and its effects stay. So ask for retries where running a part twice does no harm:
+    /// have the function write results under keys that follow from its arguments (`map.insert(part, …)`), instead of adding to
+    /// what is there. The lost attempt is ended before the next begins: it holds nothing any more, and what it still calls is
+    /// refused.
+    pub fn retries(mut self, retries: u8) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Where the thread is to run.
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.backend = Some(backend);
+        self
+    }
+
     /// Begins the run. One that cannot begin says so when it is joined.
     pub fn spawn<T, E: ReplyBody<T>>(self, call: Call<T, E>) -> JoinHandle<T, E> {
-        JoinHandle::new(local::start(self, call.function, call.arguments))
+        JoinHandle::new(Running::begin(self, call.function, call.arguments))
     }
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 pub use greenroom_actors::expand::{inventory, shape_of, travels};
-use greenroom_actors::{ReplyBody, ThreadFailure};
+use greenroom_actors::{ReplyBody, ThreadFailure, fingerprint};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -45,9 +45,45 @@ pub struct Registered(pub &'static Function);
 
 inventory::collect!(Registered);
 
+impl Function {
+    /// What callers and the program that runs it must agree on: its name, its arguments and its result.
+    pub(crate) fn shape(&self) -> String {
+        format!("{}{} -> {}", self.name, (self.arguments)(), (self.result)())
+    }
+
+    /// The fingerprint of its shape: equal builds have equal ones.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        fingerprint(&self.shape())
+    }
+}
+
+/// The function of that name in this program, if it has the shape of that fingerprint.
+///
+/// # Errors
+/// [`ThreadFailure::WrongBuild`] when there is none, or it has another shape.
+#[cfg_attr(not(test), expect(dead_code, reason = "for processes that are handed a function's name"))]
+pub(crate) fn find(name: &str, fingerprint: u64) -> Result<&'static Function, ThreadFailure> {
+    let registered = || inventory::iter::<Registered>().map(|Registered(function)| *function);
+    let wrong = |why: String| Err(ThreadFailure::WrongBuild { why });
+    match registered().find(|function| function.name == name) {
+        Some(function) if function.fingerprint() == fingerprint => Ok(function),
+        Some(function) => wrong(format!(
+            "the caller's build of `{name}` differs from that of the program that was to run it, which has `{}`",
+            function.shape()
+        )),
+        None => {
+            let known: Vec<&str> = registered().map(|function| function.name).collect();
+            wrong(format!("the program that was to run it has no `{name}`; it has {}", known.join(", ")))
+        }
+    }
+}
+
 /// Checks that no two functions of this program have one name: elsewhere they are known by it.
 pub(crate) fn check_names() -> Result<(), String> {
-    let mut names: Vec<&str> = inventory::iter::<Registered>().map(|Registered(function)| function.name).collect();
+    check(inventory::iter::<Registered>().map(|Registered(function)| function.name).collect())
+}
+
+fn check(mut names: Vec<&str>) -> Result<(), String> {
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(format!("two cloud functions are named `{}`: give one `#[cloud(name = \"…\")]`", pair[0])),
@@ -61,8 +97,8 @@ pub fn call<T, E: ReplyBody<T>, A: Serialize>(function: &'static Function, argum
 }
 
 fn decoded<A: DeserializeOwned>(encoded: &[u8]) -> Result<A, ThreadFailure> {
-    postcard::from_bytes(encoded)
-        .map_err(|error| ThreadFailure::NotStarted { why: format!("the arguments do not decode: {error}") })
+    let why = |error| format!("the arguments do not decode: {error}");
+    postcard::from_bytes(encoded).map_err(|error| ThreadFailure::WrongBuild { why: why(error) })
 }
 
 fn encoded<R: Serialize>(result: &R) -> Outcome {
@@ -87,4 +123,38 @@ pub async fn run_async<A: DeserializeOwned, R: Serialize, F: Future<Output = R>>
     function: impl FnOnce(A) -> F,
 ) -> Outcome {
     encoded(&function(decoded(&arguments)?).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[crate::cloud(name = "the square")]
+    fn square(number: u32) -> Result<u32, String> {
+        number.checked_mul(number).ok_or_else(|| "too large".to_owned())
+    }
+
+    #[test]
+    fn a_function_is_found_by_its_name_and_only_in_the_same_shape() {
+        assert_eq!(square(3), Ok(9));
+        let call = square::call(3);
+        assert_eq!(call.function.shape(), "the square(u32) -> Result<u32, String>");
+        let found = find("the square", call.function.fingerprint()).expect("it is here");
+        assert_eq!(found.name, "the square");
+        for (name, fingerprint, says) in [
+            ("the square", 1, "which has `the square(u32) -> Result<u32, String>`"),
+            ("the cube", call.function.fingerprint(), "has no `the cube`; it has"),
+        ] {
+            let failure = find(name, fingerprint).expect_err("is refused");
+            assert!(matches!(failure, ThreadFailure::WrongBuild { .. }) && failure.has_run() == Some(false));
+            assert!(failure.to_string().contains(says), "{failure}");
+        }
+    }
+
+    #[test]
+    fn two_functions_of_one_name_are_refused() {
+        let refused = check(vec!["a::work", "b::work", "a::work"]).expect_err("they have one name");
+        assert!(refused.contains("`a::work`"), "{refused}");
+        assert_eq!(check(vec!["a::work", "b::work"]), Ok(()));
+    }
 }

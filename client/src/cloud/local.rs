@@ -1,74 +1,59 @@
-//! Cloud threads that are threads of this process.
+//! The local back end: each cloud thread is a thread of this process.
+//!
+//! Each has one of its own, since they may wait for each other. A thread of an operating system cannot be killed: at its
+//! timeout it is cancelled, and the nodes refuse what it calls after that.
 
-use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use greenroom_actors::{ThreadFailure, ThreadId};
-use tokio::sync::Notify;
+use greenroom_actors::ThreadFailure;
 
-use super::attempt::{Attempt, known};
-use super::builder::Builder;
-use super::expand::{Function, Outcome, Run};
-use super::panics;
+use super::attempt::Attempt;
+use super::backend::{LogsFuture, Spec, Start, Started};
+use super::expand::{Function, Outcome};
+use super::running::Running;
 use crate::client::Client;
 use crate::time::{clock_ms, millis};
 
-/// A run and what came of it.
-pub(super) struct Running {
-    function: &'static str,
-    name: Option<String>,
-    thread: ThreadId,
-    /// None if it could not begin.
-    attempt: Option<Arc<Attempt>>,
-    /// Set when it has ended.
-    outcome: OnceLock<Outcome>,
-    ended: Notify,
+/// Threads of this process.
+pub(super) struct Local;
+
+impl Start for Local {
+    fn start(&self, spec: Spec, running: &Arc<Running>) -> Result<Box<dyn Started>, ThreadFailure> {
+        let not_started = |why: String| ThreadFailure::NotStarted { why };
+        let client = crate::client().map_err(not_started)?;
+        let Spec { thread, function, arguments, settings } = spec;
+        let ends_ms = settings.timeout.map(|timeout| clock_ms().saturating_add(millis(timeout)));
+        let attempt = Attempt::begin(&client, thread, 1, ends_ms, None);
+        let mut native = std::thread::Builder::new().name(settings.name.unwrap_or_else(|| short(function.name)));
+        if let Some(bytes) = settings.stack_size {
+            native = native.stack_size(bytes);
+        }
+        let body = {
+            let (attempt, running) = (Arc::clone(&attempt), Arc::clone(running));
+            move || {
+                let outcome = run(&attempt, function, &arguments);
+                // Whoever joins may be the last to need the client.
+                drop(attempt);
+                running.end(outcome);
+            }
+        };
+        native.spawn(body).map_err(|error| not_started(format!("the system starts no more threads: {error}")))?;
+        if let Some(timeout) = settings.timeout {
+            cancel_after(&client, timeout, Arc::clone(&attempt), Arc::clone(running));
+        }
+        Ok(Box::new(attempt))
+    }
 }
 
-/// Begins a run.
-pub(super) fn start(builder: Builder, function: &'static Function, arguments: Result<Vec<u8>, String>) -> Arc<Running> {
-    let thread = ThreadId::from_random(rand::random());
-    let Builder { name, stack_size, timeout } = builder;
-    let not_started = |why: String| {
-        let outcome = OnceLock::from(Err(ThreadFailure::NotStarted { why }));
-        let (function, name) = (function.name, name.clone());
-        Arc::new(Running { function, name, thread, attempt: None, outcome, ended: Notify::new() })
-    };
-    let arguments = match arguments {
-        Ok(arguments) => arguments,
-        Err(why) => return not_started(format!("the arguments cannot be encoded: {why}")),
-    };
-    let client = match crate::client() {
-        Ok(client) => client,
-        Err(why) => return not_started(why),
-    };
-    let ends_ms = timeout.map(|timeout| clock_ms().saturating_add(millis(timeout)));
-    let attempt = Attempt::begin(&client, thread, 1, ends_ms, None);
-    let running = Arc::new(Running {
-        function: function.name,
-        name: name.clone(),
-        thread,
-        attempt: Some(Arc::clone(&attempt)),
-        outcome: OnceLock::new(),
-        ended: Notify::new(),
-    });
-    let mut native = std::thread::Builder::new().name(name.clone().unwrap_or_else(|| short(function.name)));
-    if let Some(bytes) = stack_size {
-        native = native.stack_size(bytes);
+impl Started for Arc<Attempt> {
+    fn cancel(&self) {
+        Attempt::cancel(self);
     }
-    let body = {
-        let running = Arc::clone(&running);
-        move || running.end(run(&attempt, function, &arguments))
-    };
-    panics::note_places();
-    if let Err(error) = native.spawn(body) {
-        return not_started(format!("the system starts no more threads: {error}"));
+
+    fn logs(&self) -> LogsFuture {
+        Box::pin(std::future::ready(Ok(self.kept_logs().bytes())))
     }
-    if let Some(timeout) = timeout {
-        running.cancel_after(&client, timeout);
-    }
-    running
 }
 
 /// What the system shows of the function's name.
@@ -76,20 +61,9 @@ fn short(function: &str) -> String {
     function.rsplit("::").next().unwrap_or(function).to_owned()
 }
 
-/// Runs the function as part of the attempt, and releases what it held.
+/// Runs the function, and releases what it held.
 fn run(attempt: &Arc<Attempt>, function: &'static Function, arguments: &[u8]) -> Outcome {
-    let outcome = panics::catch(|| {
-        attempt.enter(|| match function.run {
-            Run::Blocking(run) => run(arguments),
-            Run::Async(run) => match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime.block_on(attempt.around(run(arguments.to_vec()))),
-                Err(error) => {
-                    let why = format!("no runtime for it can be started: {error}");
-                    Err(ThreadFailure::NotStarted { why })
-                }
-            },
-        })
-    });
+    let outcome = attempt.run(function, arguments);
     if let Err(why) = pollster::block_on(attempt.end()) {
         tracing::warn!(
             function = function.name,
@@ -97,57 +71,14 @@ fn run(attempt: &Arc<Attempt>, function: &'static Function, arguments: &[u8]) ->
             "what a cloud thread held is released with its process's session"
         );
     }
-    outcome?
+    outcome
 }
 
-impl Running {
-    fn end(&self, outcome: Outcome) {
-        // Only its thread ends it.
-        let _ = self.outcome.set(outcome);
-        self.ended.notify_waiters();
-    }
-
-    pub(super) fn thread(&self) -> ThreadId {
-        self.thread
-    }
-
-    pub(super) fn name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
-    pub(super) fn cancel(&self) {
-        if let Some(attempt) = &self.attempt {
-            attempt.cancel();
+fn cancel_after(client: &Client, timeout: Duration, attempt: Arc<Attempt>, running: Arc<Running>) {
+    client.shared().spawn(async move {
+        tokio::select! {
+            _ = running.finished() => {}
+            () = tokio::time::sleep(timeout) => attempt.cancel(),
         }
-    }
-
-    /// What came of it, if it has ended.
-    pub(super) fn outcome(&self) -> Option<&Outcome> {
-        self.outcome.get()
-    }
-
-    /// Waits until it has ended.
-    pub(super) async fn finished(&self) -> &Outcome {
-        known(&self.ended, || self.outcome()).await
-    }
-
-    fn cancel_after(self: &Arc<Self>, client: &Client, timeout: Duration) {
-        let running = Arc::clone(self);
-        client.shared().spawn(async move {
-            tokio::select! {
-                _ = running.finished() => {}
-                () = tokio::time::sleep(timeout) => running.cancel(),
-            }
-        });
-    }
-}
-
-impl fmt::Display for Running {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let thread = self.thread.0;
-        match &self.name {
-            Some(name) => write!(f, "{}, {name}, {thread:x}", self.function),
-            None => write!(f, "{}, {thread:x}", self.function),
-        }
-    }
+    });
 }

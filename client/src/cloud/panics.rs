@@ -6,6 +6,8 @@ use std::sync::Once;
 
 use greenroom_actors::ThreadFailure;
 
+use super::attempt::Attempt;
+
 thread_local! {
     /// Where the last panic of this thread was, if one of its panics is to be caught here.
     static PLACE: RefCell<Option<Option<String>>> = const { RefCell::new(None) };
@@ -17,11 +19,16 @@ pub(super) fn note_places() {
     NOTED.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            PLACE.with_borrow_mut(|place| {
-                if let Some(place) = place {
-                    *place = panic.location().map(ToString::to_string);
-                }
+            // A thread that ends may have lost its thread-locals already.
+            let is_noted = PLACE.try_with(|place| {
+                let mut place = place.borrow_mut();
+                place.as_mut().map(|place| *place = panic.location().map(ToString::to_string)).is_some()
             });
+            if is_noted == Ok(true)
+                && let Some(attempt) = Attempt::current()
+            {
+                attempt.kept_logs().push(format!("{panic}\n").as_bytes());
+            }
             before(panic);
         }));
     });

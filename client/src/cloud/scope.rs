@@ -7,7 +7,7 @@ use greenroom_actors::{Error, ReplyBody};
 
 use super::function::Call;
 use super::handle::JoinHandle;
-use super::local::Running;
+use super::running::Running;
 use crate::client::must_not_block;
 
 /// Where threads are begun that end before the [`scope`] does.
@@ -62,10 +62,4 @@ pub fn scope<R>(body: impl FnOnce(&Scope) -> R) -> Result<R, Error> {
         pollster::block_on(thread.finished());
     }
     returned.map_err(|panic| resume_unwind(panic))
-}
-
-impl std::fmt::Debug for Running {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{self}")
-    }
 }

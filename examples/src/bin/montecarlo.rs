@@ -1,11 +1,10 @@
 //! π by Monte Carlo: the share of random points of the unit square that lie in the quarter circle is π / 4.
 
 use std::f64::consts::{FRAC_PI_4, PI};
-use std::thread;
 use std::time::Instant;
 
 use clap::Parser;
-use greenroom::{Counter, Error};
+use greenroom::{Counter, Error, cloud};
 use greenroom_examples::{Progress, fresh};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -31,6 +30,7 @@ struct Arguments {
 }
 
 /// Draws `points` points from stream `part` of the random numbers and adds the hits to `hits`; returns its calls.
+#[cloud]
 fn draw(part: u64, points: u64, seed: u64, hits: Counter) -> Result<u64, Error> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(part);
@@ -57,12 +57,8 @@ fn main() -> Result<(), Error> {
     let Arguments { workers, points, seed, json } = Arguments::parse();
     let start = Instant::now();
     let hits = fresh(Counter::named("hits"))?;
-    let threads: Vec<_> = (0..workers)
-        .map(|part| {
-            let hits = hits.clone();
-            thread::spawn(move || draw(part, share(points, part, workers), seed, hits))
-        })
-        .collect();
+    let threads: Vec<_> =
+        (0..workers).map(|part| draw::spawn(part, share(points, part, workers), seed, hits.clone())).collect();
     // Of the points, π / 4 will be hits: about 11 / 14.
     let progress = Progress::watch(points / 14 * 11, "expected hits", {
         let hits = hits.clone();
@@ -70,7 +66,7 @@ fn main() -> Result<(), Error> {
     });
     let mut calls = 0;
     for thread in threads {
-        calls += thread.join().expect("a worker does not panic")?;
+        calls += thread.join()?;
     }
     drop(progress);
     let hits = hits.get()?;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
-use std::{fmt, fs, io};
+use std::{fmt, fs};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,15 +27,15 @@ pub struct Data {
 }
 
 /// Why the points could not be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum DataError {
     /// The file cannot be read.
-    #[error("cannot read {origin}")]
+    #[error("cannot read {origin}: {why}")]
     Read {
         /// The file.
         origin: String,
         /// Why.
-        source: io::Error,
+        why: String,
     },
     /// A row does not have the form of the others.
     #[error("line {line} of {origin}: {why}")]
@@ -91,7 +91,7 @@ impl Source {
             Self::Digits => Ok(Cow::Borrowed(include_str!("../../data/digits.csv"))),
             Self::File(path) => match fs::read_to_string(path) {
                 Ok(text) => Ok(Cow::Owned(text)),
-                Err(source) => Err(DataError::Read { origin: self.to_string(), source }),
+                Err(error) => Err(DataError::Read { origin: self.to_string(), why: error.to_string() }),
             },
         }
     }
@@ -164,6 +164,6 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_named() {
         let error = Source::File("no/such.csv".into()).all().expect_err("there is no such file");
-        assert_eq!(error.to_string(), "cannot read no/such.csv");
+        assert!(error.to_string().starts_with("cannot read no/such.csv: "), "{error}");
     }
 }

@@ -35,7 +35,7 @@ impl Outcome {
 }
 
 /// Why there is no outcome.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum Failure {
     /// The points could not be read.
     #[error(transparent)]
@@ -54,6 +54,16 @@ pub enum Failure {
         /// What rounding may cause.
         difference_max: f64,
     },
+}
+
+/// Why a worker has no result.
+impl From<greenroom::Error<Self>> for Failure {
+    fn from(error: greenroom::Error<Self>) -> Self {
+        match error {
+            greenroom::Error::Method(own) => own,
+            other => Self::Call(other.into()),
+        }
+    }
 }
 
 impl From<greenroom::Error<greenroom::WrongLength>> for Failure {

@@ -1,9 +1,7 @@
 //! k-means on shared objects.
 
-use std::thread;
-
 use greenroom::sync::Barrier;
-use greenroom::{Average, Counter};
+use greenroom::{Average, Counter, cloud};
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, Job, Outcome};
@@ -22,10 +20,7 @@ struct Shared {
 /// Runs the job from these means on.
 ///
 /// # Errors
-/// When a worker cannot do its part.
-///
-/// # Panics
-/// When a worker does.
+/// When a worker cannot do its part, or panics.
 pub fn run(job: &Job, means: Vec<Vec<f64>>) -> Result<Outcome, Failure> {
     let shared = Shared {
         centroids: (0..)
@@ -35,29 +30,25 @@ pub fn run(job: &Job, means: Vec<Vec<f64>>) -> Result<Outcome, Failure> {
         phase: fresh(Barrier::named("phase", job.workers as usize))?,
         steps: fresh(Counter::named("steps"))?,
     };
-    let threads: Vec<_> = (0..job.workers)
-        .map(|part| {
-            let (job, shared) = (job.clone(), shared.clone());
-            thread::spawn(move || work(part, &job, &shared))
-        })
-        .collect();
+    let threads: Vec<_> = (0..job.workers).map(|part| work::spawn(part, job.clone(), shared.clone())).collect();
     let progress = Progress::watch(job.iterations.into(), "iterations", {
         let shared = shared.clone();
         move || shared.steps.get().ok()
     });
     let mut converged = None;
     for thread in threads {
-        converged = thread.join().expect("a worker does not panic")?;
+        converged = thread.join()?;
     }
     drop(progress);
     Ok(Outcome { means: read_means(&shared)?, converged })
 }
 
 /// Assigns one part of the points to their clusters, again and again; returns when the means stood still.
-fn work(part: u32, job: &Job, shared: &Shared) -> Result<Option<u32>, Failure> {
+#[cloud]
+fn work(part: u32, job: Job, shared: Shared) -> Result<Option<u32>, Failure> {
     let points = job.source.part(part, job.workers)?.points;
     for iteration in 1..=job.iterations {
-        let sums = points.assign(&read_means(shared)?);
+        let sums = points.assign(&read_means(&shared)?);
         for (centroid, sum) in shared.centroids.iter().zip(sums) {
             centroid.add(sum.total, sum.count)?;
         }
