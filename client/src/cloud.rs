@@ -52,6 +52,8 @@ pub mod expand;
 mod function;
 mod handle;
 mod indices;
+#[cfg(feature = "lambda")]
+pub(crate) mod lambda;
 mod local;
 mod logs;
 mod map;
@@ -66,6 +68,8 @@ pub use executor::Executor;
 pub use function::Call;
 pub use handle::{JoinHandle, Thread};
 pub use indices::{Indices, Schedule};
+#[cfg(feature = "lambda")]
+pub use lambda::Lambda;
 pub use logs::{LogWriter, log_writer};
 pub use map::Map;
 pub use scope::{Scope, scope};

@@ -67,6 +67,11 @@ impl Directory {
     }
 
     /// The slot table, if it is known.
+    #[cfg(feature = "lambda")]
+    pub(crate) fn seeds(&self) -> &[String] {
+        &self.seeds
+    }
+
     pub(crate) fn table(&self) -> Option<Arc<SlotTable>> {
         self.routes.load().as_ref().map(|routes| Arc::clone(&routes.table))
     }

@@ -88,10 +88,7 @@ impl Invoker {
         let request = self.client.invoke().function_name(function).invocation_type(kind).payload(Blob::new(event));
         let answer = request.send().await?;
         let payload = answer.payload.map(Blob::into_inner).unwrap_or_default();
-        Ok(Invoked {
-            function_error: answer.function_error,
-            payload: String::from_utf8_lossy(&payload).into_owned(),
-        })
+        Ok(Invoked { function_error: answer.function_error, payload: String::from_utf8_lossy(&payload).into_owned() })
     }
 }
 

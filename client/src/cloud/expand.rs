@@ -61,7 +61,10 @@ impl Function {
 ///
 /// # Errors
 /// [`ThreadFailure::WrongBuild`] when there is none, or it has another shape.
-#[cfg_attr(not(test), expect(dead_code, reason = "for processes that are handed a function's name"))]
+#[cfg_attr(
+    not(any(test, feature = "lambda")),
+    expect(dead_code, reason = "for processes that are handed a function's name")
+)]
 pub(crate) fn find(name: &str, fingerprint: u64) -> Result<&'static Function, ThreadFailure> {
     let registered = || inventory::iter::<Registered>().map(|Registered(function)| *function);
     let wrong = |why: String| Err(ThreadFailure::WrongBuild { why });
