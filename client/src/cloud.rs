@@ -45,6 +45,8 @@ pub(crate) mod backend;
 mod builder;
 mod current;
 pub(crate) mod ending;
+#[cfg(feature = "lambda")]
+pub mod events;
 mod execution;
 mod executor;
 #[doc(hidden)]

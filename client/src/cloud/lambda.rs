@@ -9,6 +9,7 @@ mod here;
 mod invocation;
 mod remote;
 pub(crate) mod serve;
+mod triggered;
 
 use std::fmt;
 use std::sync::Arc;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use greenroom_actors::objects::{CloudThreadObject, CloudThreadObjectHandle, Start};
 use greenroom_actors::{JobId, ObjectHandle, ThreadFailure, ThreadId};
 use greenroom_aws::{Failed, Invocation};
@@ -35,7 +34,7 @@ fn not_started(message: String) -> Failed {
 async fn handle(invocation: Invocation) -> Result<String, Failed> {
     let event = match Event::from_json(&invocation.event) {
         Ok(Some(event)) => event,
-        Ok(None) => return Err(not_started("the event is none of a cloud thread".to_owned())),
+        Ok(None) => return super::triggered::handle(invocation).await,
         Err(why) => return Err(not_started(format!("the event cannot be read: {why}"))),
     };
     let arguments = event.arguments().map_err(not_started)?;
@@ -65,14 +64,18 @@ async fn client(event: &Event) -> Result<Client, String> {
     if settings.cluster == Cluster::Embedded {
         settings.cluster = Cluster::Nodes(event.cluster.clone());
     }
-    let job = JobId(event.job);
-    (settings.job, settings.job_name) = (Some(job), None);
+    (settings.job, settings.job_name) = (Some(JobId(event.job)), None);
+    client_of(settings).await
+}
+
+/// The client of this process, with these settings. What is called without an attempt, as by threads that a function starts
+/// itself, means the objects of its job: for another job there is another client.
+pub(super) async fn client_of(settings: Settings) -> Result<Client, String> {
     let client = crate::process::client_with(|| Ok(settings.clone()))?;
-    if client.job() == job {
+    if Some(client.job()) == settings.job {
         return Ok(client);
     }
     drop(client);
-    // Whatever is called without an attempt, as by threads that a function starts itself, means the objects of this job now.
     let ended = tokio::task::spawn_blocking(crate::shutdown).await;
     ended.map_err(|error| format!("the session of another job does not end: {error}"))?;
     crate::process::client_with(|| Ok(settings))
@@ -87,26 +90,35 @@ async fn run(
     arguments: Vec<u8>,
 ) {
     watch(client, object, attempt);
-    let (tell, told) = oneshot::channel();
-    let (name, fingerprint, running) = (event.function.clone(), event.fingerprint, Arc::clone(attempt));
-    let body = move || {
-        let outcome = find(&name, fingerprint).and_then(|function| running.run(function, &arguments));
-        // The process may be about to end.
-        let _ = tell.send(outcome);
-    };
-    let mut thread = std::thread::Builder::new().name("cloud-thread".to_owned());
-    if let Some(bytes) = event.stack_bytes.and_then(|bytes| usize::try_from(bytes).ok()) {
-        thread = thread.stack_size(bytes);
-    }
-    let outcome = match thread.spawn(body) {
-        Ok(_) => told.await.unwrap_or_else(|_| lost(attempt.number())),
-        Err(error) => Err(ThreadFailure::NotStarted { why: format!("the system starts no more threads: {error}") }),
-    };
+    let stack_bytes = event.stack_bytes.and_then(|bytes| usize::try_from(bytes).ok());
+    let (name, fingerprint) = (event.function.clone(), event.fingerprint);
+    let body =
+        move |attempt: &Arc<Attempt>| find(&name, fingerprint).and_then(|function| attempt.run(function, &arguments));
+    let outcome = run_on_thread(attempt, stack_bytes, body).await;
     finish(object, attempt, outcome).await;
 }
 
-fn lost(attempt: u8) -> Outcome {
-    Err(ThreadFailure::Lost { attempt, why: "its thread has ended without a word".to_owned() })
+/// Runs a function on a thread of its own, which it may block.
+pub(super) async fn run_on_thread(
+    attempt: &Arc<Attempt>,
+    stack_bytes: Option<usize>,
+    run: impl FnOnce(&Arc<Attempt>) -> Outcome + Send + 'static,
+) -> Outcome {
+    let (tell, told) = oneshot::channel();
+    let running = Arc::clone(attempt);
+    let body = move || {
+        // The process may be about to end.
+        let _ = tell.send(run(&running));
+    };
+    let mut thread = std::thread::Builder::new().name("cloud-thread".to_owned());
+    if let Some(bytes) = stack_bytes {
+        thread = thread.stack_size(bytes);
+    }
+    let lost = || ThreadFailure::Lost { attempt: attempt.number(), why: "it has ended without a word".to_owned() };
+    match thread.spawn(body) {
+        Ok(_) => told.await.unwrap_or_else(|_| Err(lost())),
+        Err(error) => Err(ThreadFailure::NotStarted { why: format!("the system starts no more threads: {error}") }),
+    }
 }
 
 /// Has the attempt hear of its thread's cancellation, and of its own timeout.
