@@ -157,13 +157,24 @@ fn elsewhere(name: &str, kind: &str, of: &str) -> Result<Backend, BackendError> 
     match (kind, of) {
         ("lambda", "") => malformed("name the function: `lambda:FUNCTION`".to_owned()),
         ("lambda", function) => Ok(super::Lambda::function(function).backend()),
-        (_, "") => Ok(super::lambda::local(name, PROCESSES_MAX)),
+        (_, "") => local_lambda(name, PROCESSES_MAX),
         (_, number) => match number.parse() {
             Ok(0) => malformed("it would run nothing".to_owned()),
-            Ok(processes_max) => Ok(super::lambda::local(name, processes_max)),
+            Ok(processes_max) => local_lambda(name, processes_max),
             Err(error) => malformed(format!("`{number}` processes: {error}")),
         },
     }
+}
+
+#[cfg(all(feature = "lambda", target_os = "linux"))]
+fn local_lambda(name: &str, processes_max: usize) -> Result<Backend, BackendError> {
+    Ok(super::lambda::local(name, processes_max))
+}
+
+#[cfg(all(feature = "lambda", not(target_os = "linux")))]
+fn local_lambda(name: &str, _processes_max: usize) -> Result<Backend, BackendError> {
+    let why = "a Lambda on this machine needs Linux, to freeze and watch its processes".to_owned();
+    Err(BackendError::Malformed { name: name.to_owned(), why })
 }
 
 #[cfg(not(feature = "lambda"))]

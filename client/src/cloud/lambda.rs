@@ -5,6 +5,7 @@
 //! once, and an outcome is told also where the platform's answer is lost.
 
 mod event;
+#[cfg(target_os = "linux")]
 mod here;
 mod invocation;
 mod remote;
@@ -16,7 +17,6 @@ use std::sync::Arc;
 
 use greenroom_actors::ThreadFailure;
 use greenroom_aws::{Delivery, Invoker, InvokerSettings};
-use greenroom_lambda::LocalLambda;
 use tokio::sync::{Notify, OnceCell};
 
 use super::backend::{Backend, Spec, Start, Started};
@@ -86,7 +86,14 @@ impl Lambda {
     }
 }
 
+/// A Lambda in this process.
+#[cfg(target_os = "linux")]
+type Local = greenroom_lambda::LocalLambda;
+#[cfg(not(target_os = "linux"))]
+type Local = std::convert::Infallible;
+
 /// The back end `local-lambda`, with so many processes at most.
+#[cfg(target_os = "linux")]
 pub(super) fn local(name: &str, concurrency_max: usize) -> Backend {
     Backend::of(name.to_owned(), Arc::new(Invoking::new(Target::Here { concurrency_max })))
 }
@@ -102,6 +109,7 @@ fn is_here(url: &str) -> bool {
 enum Target {
     There(Lambda),
     /// In a local Lambda of this process, whose function is this program.
+    #[cfg(target_os = "linux")]
     Here {
         concurrency_max: usize,
     },
@@ -121,7 +129,7 @@ struct Reached {
     delivery: Delivery,
     invoker: Invoker,
     /// It, and its processes, end with this process.
-    _local: Option<LocalLambda>,
+    _local: Option<Local>,
 }
 
 impl Function {
@@ -134,6 +142,7 @@ impl Function {
                 invoker: Invoker::new(settings).await,
                 _local: None,
             }),
+            #[cfg(target_os = "linux")]
             Target::Here { concurrency_max } => here::start(*concurrency_max).await,
         };
         self.reached.get_or_try_init(reach).await
@@ -142,6 +151,7 @@ impl Function {
     /// Whether the function's processes are on this machine.
     fn is_here(&self) -> bool {
         match &self.target {
+            #[cfg(target_os = "linux")]
             Target::Here { .. } => true,
             Target::There(lambda) => {
                 let variable = || std::env::var("AWS_ENDPOINT_URL_LAMBDA").ok();
