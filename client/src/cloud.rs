@@ -50,12 +50,14 @@ mod executor;
 #[doc(hidden)]
 pub mod expand;
 mod function;
+mod gang;
 mod handle;
 mod indices;
 mod local;
 mod logs;
 mod map;
 mod panics;
+mod reduction;
 pub(crate) mod running;
 mod scope;
 
@@ -64,10 +66,12 @@ pub use builder::Builder;
 pub use current::{Current, current};
 pub use executor::Executor;
 pub use function::Call;
+pub use gang::NotEnoughConcurrency;
 pub use handle::{JoinHandle, Thread};
 pub use indices::{Indices, Schedule};
 pub use logs::{LogWriter, log_writer};
 pub use map::Map;
+pub use reduction::Reduction;
 pub use scope::{Scope, scope};
 
 #[cfg(test)]

@@ -93,7 +93,11 @@ impl Backend {
     /// Threads of this process.
     pub fn local() -> Self {
         static LOCAL: OnceLock<Backend> = OnceLock::new();
-        LOCAL.get_or_init(|| Self { name: "local".into(), start: Arc::new(Local) }).clone()
+        LOCAL.get_or_init(|| Self::new("local", Local)).clone()
+    }
+
+    pub(super) fn new(name: &str, start: impl Start + 'static) -> Self {
+        Self { name: name.into(), start: Arc::new(start) }
     }
 
     /// The one that `GREENROOM_BACKEND` names, or `local` if it is not set. It is read once.
