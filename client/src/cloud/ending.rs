@@ -26,6 +26,13 @@ impl Attempt {
     /// with the session of its process.
     pub(crate) async fn end(&self) -> Result<(), String> {
         let Some(shared) = self.client() else { return Ok(()) };
+        let ended = self.end_at_used(&shared).await;
+        // It may be known for long to whoever has its handle: nodes need not be told that it is run still.
+        shared.forget_attempt(self.session());
+        ended
+    }
+
+    async fn end_at_used(&self, shared: &Arc<Shared>) -> Result<(), String> {
         let used = self.used();
         if used.is_empty() {
             return Ok(());
@@ -35,9 +42,8 @@ impl Attempt {
             () = self.casts_over() => {}
             _ = shared.pause(patience) => {}
         }
-        let ended =
-            end_at(&shared, used, AttemptEnd { session: self.session(), ends_ms: self.ends_ms(), fence: false });
-        ended.await
+        let end = AttemptEnd { session: self.session(), ends_ms: self.ends_ms(), fence: false };
+        end_at(shared, used, end).await
     }
 
     /// Ends an attempt from outside, at every slot: none of its calls is applied from then on, wherever it runs.

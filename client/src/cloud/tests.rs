@@ -66,6 +66,7 @@ async fn what_an_attempt_holds_is_free_after_it_and_what_it_sent_has_arrived() {
     // The change of the other one is on its way when the attempt ends.
     attempt.around(async { *second.lock_async().await.expect("is free") += 5 }).await;
     attempt.end().await.expect("the node confirms");
+    assert!(client.shared().attempts().is_empty(), "no node is told any more that it runs");
     assert_eq!((value(&other, "first").await, value(&other, "second").await), (0, 5));
     let late = attempt
         .around(async {
