@@ -45,6 +45,12 @@ pub enum ThreadFailure {
         /// Why.
         why: String,
     },
+    /// A function that was triggered by an event returned an error.
+    #[error("{why}")]
+    Event {
+        /// What it displays.
+        why: String,
+    },
     /// The function has returned, and its result cannot be brought.
     #[error("has run to its end, but its result cannot be read: {why}")]
     Result {
@@ -59,7 +65,7 @@ impl ThreadFailure {
         match self {
             Self::Panicked { .. } | Self::Lost { .. } | Self::TimedOut { .. } => None,
             Self::Cancelled | Self::NotStarted { .. } | Self::WrongBuild { .. } => Some(false),
-            Self::Result { .. } => Some(true),
+            Self::Event { .. } | Self::Result { .. } => Some(true),
         }
     }
 }

@@ -52,7 +52,7 @@ impl Stage {
     }
 
     fn fail(&mut self, attempt: u8) {
-        self.call(DRIVER, "fail", &(attempt, "it has crashed".to_owned(), Bytes::new()))
+        self.call(DRIVER, "fail", &(attempt, crashed(attempt), Bytes::new()))
     }
 
     /// The attempt is ended in the slot.
@@ -67,6 +67,10 @@ impl Stage {
 
 fn thread() -> ThreadId {
     ThreadId::from_random(77)
+}
+
+fn crashed(attempt: u8) -> ThreadFailure {
+    ThreadFailure::Lost { attempt, why: "it has crashed".to_owned() }
 }
 
 fn session(attempt: u8) -> u64 {
@@ -246,9 +250,26 @@ fn an_attempt_that_the_platform_does_not_start_has_not_run() {
     let mut stage = Stage::new(3, false);
     let supervises = stage.send(DRIVER, "supervise", &());
     stage.fail(1);
-    assert_eq!(stage.outcome(), Some(Err(ThreadFailure::NotStarted { why: "it has crashed".to_owned() })));
+    assert_eq!(stage.outcome(), Some(Err(ThreadFailure::NotStarted { why: crashed(1).to_string() })));
     assert_eq!(stage.bench.value::<Progress>(supervises), Progress::Done);
     assert_eq!(stage.start(PROCESS, 1, 10), Start::Cancelled, "and it never will");
+}
+
+#[test]
+fn a_failure_by_which_nothing_has_run_is_none_of_an_attempt_that_runs() {
+    let refused = || ThreadFailure::NotStarted { why: "there is no such function".to_owned() };
+    let mut stage = Stage::new(3, false);
+    stage.call::<()>(DRIVER, "fail", &(1_u8, refused(), Bytes::new()));
+    assert_eq!(stage.outcome(), Some(Err(refused())));
+
+    let mut stage = Stage::new(3, false);
+    assert_eq!(stage.start(PROCESS, 1, 10), run());
+    stage.call::<()>(DRIVER, "fail", &(1_u8, refused(), Bytes::new()));
+    assert_eq!(stage.outcome(), None);
+    stage.fail(1);
+    assert_eq!(stage.call::<Option<u8>>(DRIVER, "retry", &(1_u8,)), Some(2));
+    stage.call::<()>(DRIVER, "fail", &(2_u8, refused(), Bytes::new()));
+    assert!(is_lost(stage.outcome().as_ref(), 1), "its first attempt may have done something");
 }
 
 #[test]
@@ -296,7 +317,7 @@ fn a_thread_that_waits_for_another_attempt_is_over_when_it_is_cancelled_or_its_d
 fn the_last_of_the_logs_is_kept() {
     let mut stage = Stage::new(1, false);
     assert_eq!(stage.start(PROCESS, 1, 10), run());
-    stage.call::<()>(DRIVER, "fail", &(1_u8, "it has crashed".to_owned(), Bytes::from(vec![b'a'; LOGS_BYTES_MAX + 5])));
+    stage.call::<()>(DRIVER, "fail", &(1_u8, crashed(1), Bytes::from(vec![b'a'; LOGS_BYTES_MAX + 5])));
     stage.call::<Option<u8>>(DRIVER, "retry", &(1_u8,));
     assert_eq!(stage.start(PROCESS, 2, 11), run());
     assert!(stage.finish(2, b"result"));

@@ -39,7 +39,7 @@ pub(crate) async fn make_call(shared: Arc<Shared>, outgoing: OutgoingCall, effor
         return go(shared, outgoing, effort, Some(attempt)).await;
     }
     let cancelled = || Error::Cancelled { object: outgoing.object() };
-    if attempt.is_cancelled() {
+    if attempt.refuses_calls() {
         return Err(cancelled());
     }
     if !outgoing.parks {

@@ -7,6 +7,8 @@ mod describe;
 #[cfg(feature = "embedded")]
 mod dev;
 mod forget;
+#[cfg(all(feature = "lambda", target_os = "linux"))]
+mod lambda;
 mod leave;
 mod names;
 #[cfg(feature = "embedded")]
@@ -56,6 +58,9 @@ enum Command {
     /// Run a cluster of several nodes on this machine, stopped together
     #[cfg(feature = "embedded")]
     Dev(dev::DevCommand),
+    /// Run functions on this machine as AWS Lambda does, or post an event to one
+    #[cfg(all(feature = "lambda", target_os = "linux"))]
+    Lambda(Box<lambda::LambdaCommand>),
     /// Show the nodes of a cluster, their shards, and what they do
     Status(status::StatusCommand),
     /// Have a node leave its cluster: what it has moves to others first, then it stops
@@ -174,6 +179,8 @@ impl Tool {
             Command::Node(command) => node::run(command),
             #[cfg(feature = "embedded")]
             Command::Dev(command) => dev::run(self, command),
+            #[cfg(all(feature = "lambda", target_os = "linux"))]
+            Command::Lambda(command) => lambda::run(command),
             Command::Status(command) => status::run(self, command),
             Command::Leave(command) => leave::run(self, command),
             Command::Forget(command) => forget::run(self, command),

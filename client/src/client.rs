@@ -170,6 +170,12 @@ impl Client {
         self.shared.table().await.map_err(ConnectError::Unreachable)
     }
 
+    /// Nodes by which others reach the same objects.
+    #[cfg(feature = "lambda")]
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        self.shared.directory.seeds().to_vec()
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }

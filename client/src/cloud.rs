@@ -45,6 +45,8 @@ pub(crate) mod backend;
 mod builder;
 mod current;
 pub(crate) mod ending;
+#[cfg(feature = "lambda")]
+pub mod events;
 mod execution;
 mod executor;
 #[doc(hidden)]
@@ -53,6 +55,8 @@ mod function;
 mod gang;
 mod handle;
 mod indices;
+#[cfg(feature = "lambda")]
+pub(crate) mod lambda;
 mod local;
 mod logs;
 mod map;
@@ -69,6 +73,8 @@ pub use function::Call;
 pub use gang::NotEnoughConcurrency;
 pub use handle::{JoinHandle, Thread};
 pub use indices::{Indices, Schedule};
+#[cfg(feature = "lambda")]
+pub use lambda::Lambda;
 pub use logs::{LogWriter, log_writer};
 pub use map::Map;
 pub use reduction::Reduction;

@@ -67,6 +67,12 @@ impl Directory {
         }
     }
 
+    /// The addresses by which the cluster was found.
+    #[cfg(feature = "lambda")]
+    pub(crate) fn seeds(&self) -> &[String] {
+        &self.seeds
+    }
+
     /// The slot table, if it is known.
     pub(crate) fn table(&self) -> Option<Arc<SlotTable>> {
         self.routes.load().as_ref().map(|routes| Arc::clone(&routes.table))

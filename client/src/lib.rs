@@ -105,7 +105,7 @@ pub use greenroom_actors::{
     ObjectHandle, Owner, RawHandle, Refusal, ThreadFailure, ThreadId, Turn, WaitQueue, Waiter, WaiterId,
 };
 pub use greenroom_macros::{cloud, combine, main, object};
-pub use process::{client, shutdown};
+pub use process::{client, init, shutdown};
 pub use run::{MainResult, run, run_async};
 pub use settings::{Cluster, Settings};
 pub use value::Value;

@@ -31,11 +31,33 @@ inventory::submit! {
 /// # Errors
 /// When a setting cannot be read, or the embedded node cannot be started.
 pub fn client() -> Result<Client, String> {
+    client_with(Settings::from_env)
+}
+
+/// Makes the client of this process with these settings, where the environment is not to say them: to be called first.
+///
+/// # Errors
+/// When there is a client already, a setting cannot be used, or the embedded node cannot be started.
+pub fn init(settings: Settings) -> Result<Client, String> {
+    let mut is_first = false;
+    let client = client_with(|| {
+        is_first = true;
+        Ok(settings)
+    })?;
+    if is_first {
+        Ok(client)
+    } else {
+        Err("this process has a client already: call `init` before the first use".to_owned())
+    }
+}
+
+/// The client of this process, made at first use with these settings.
+pub(crate) fn client_with(settings: impl FnOnce() -> Result<Settings, String>) -> Result<Client, String> {
     let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(process) = &*process {
         return Ok(process.client.clone());
     }
-    let settings = Settings::from_env()?;
+    let settings = settings()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("greenroom-client")

@@ -9,8 +9,10 @@ use greenroom_actors::Registry;
 
 use crate::cli::Tool;
 
-/// The variable that sets a process's role: `driver` or `node`.
+/// The variable that sets a process's role: `driver`, `node` or `function`.
 const ROLE: &str = "GREENROOM_ROLE";
+/// The variable by which AWS Lambda tells a process where its events are.
+const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 /// The first argument that makes the program the operator's tool.
 const TOOL_WORD: &str = "greenroom";
 
@@ -21,6 +23,8 @@ enum Role {
     Driver,
     /// Hosts objects; all settings come from the environment.
     Node,
+    /// Runs cloud threads, as a platform hands them to it.
+    Function,
     /// Does what an operator asks for in these words.
     Tool(Vec<OsString>),
 }
@@ -54,8 +58,9 @@ impl<T: MainResult, E: Display> MainResult for Result<T, E> {
 
 /// Runs the program in the role that its environment and its first argument give it; `#[greenroom::main]` calls it.
 ///
-/// `GREENROOM_ROLE` (`driver` or `node`) decides if it is set. Otherwise `my-app greenroom …` is the operator's tool,
-/// and anything else the driver: `user_main` runs, and then the process's session ends.
+/// `GREENROOM_ROLE` (`driver`, `node` or `function`) decides if it is set. Otherwise a process that AWS Lambda has started is
+/// a function, `my-app greenroom …` is the operator's tool, and anything else the driver: `user_main` runs, and then the
+/// process's session ends.
 pub fn run<R: MainResult>(user_main: fn() -> R) -> ExitCode {
     run_role(user_main)
 }
@@ -63,7 +68,7 @@ pub fn run<R: MainResult>(user_main: fn() -> R) -> ExitCode {
 fn run_role<R: MainResult>(user_main: impl FnOnce() -> R) -> ExitCode {
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_default();
-    let role = match role(std::env::var_os(ROLE), words.collect()) {
+    let role = match role(std::env::var_os(ROLE), std::env::var_os(RUNTIME_API), words.collect()) {
         Ok(role) => role,
         Err(why) => return refuse(&why, ExitCode::from(2)),
     };
@@ -78,6 +83,7 @@ fn run_role<R: MainResult>(user_main: impl FnOnce() -> R) -> ExitCode {
     match role {
         Role::Driver => drive(user_main),
         Role::Node => tool().run(vec!["node".into()]),
+        Role::Function => serve(),
         Role::Tool(words) => tool().run(words),
     }
 }
@@ -93,11 +99,27 @@ pub fn run_async<F: Future<Output: MainResult>>(user_main: fn() -> F) -> ExitCod
     })
 }
 
-fn role(variable: Option<OsString>, words: Vec<OsString>) -> Result<Role, String> {
+#[cfg(feature = "lambda")]
+fn serve() -> ExitCode {
+    match crate::cloud::lambda::serve::serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => refuse(&why, ExitCode::FAILURE),
+    }
+}
+
+#[cfg(not(feature = "lambda"))]
+fn serve() -> ExitCode {
+    let why = "this program was built without the feature `lambda`, so it can be no function";
+    refuse(why, ExitCode::FAILURE)
+}
+
+fn role(variable: Option<OsString>, runtime_api: Option<OsString>, words: Vec<OsString>) -> Result<Role, String> {
     match variable.filter(|role| !role.is_empty()) {
         Some(role) if role == "driver" => Ok(Role::Driver),
         Some(role) if role == "node" => Ok(Role::Node),
-        Some(role) => Err(format!("{ROLE} is `{}`: it is `driver` or `node`", role.to_string_lossy())),
+        Some(role) if role == "function" => Ok(Role::Function),
+        Some(role) => Err(format!("{ROLE} is `{}`: it is `driver`, `node` or `function`", role.to_string_lossy())),
+        None if runtime_api.is_some_and(|address| !address.is_empty()) => Ok(Role::Function),
         None if words.first().is_some_and(|word| word == TOOL_WORD) => {
             Ok(Role::Tool(words.into_iter().skip(1).collect()))
         }
@@ -134,16 +156,24 @@ mod tests {
 
     #[test]
     fn a_program_drives_unless_it_is_told_otherwise() {
-        assert_eq!(role(None, words("")), Ok(Role::Driver));
-        assert_eq!(role(None, words("input.csv greenroom")), Ok(Role::Driver));
-        assert_eq!(role(Some("".into()), words("")), Ok(Role::Driver));
-        assert_eq!(role(None, words("greenroom call A/b c")), Ok(Role::Tool(words("call A/b c"))));
+        assert_eq!(role(None, None, words("")), Ok(Role::Driver));
+        assert_eq!(role(None, None, words("input.csv greenroom")), Ok(Role::Driver));
+        assert_eq!(role(Some("".into()), None, words("")), Ok(Role::Driver));
+        assert_eq!(role(None, None, words("greenroom call A/b c")), Ok(Role::Tool(words("call A/b c"))));
     }
 
     #[test]
     fn the_variable_decides_over_the_words() {
-        assert_eq!(role(Some("driver".into()), words("greenroom status")), Ok(Role::Driver));
-        assert_eq!(role(Some("node".into()), words("input.csv")), Ok(Role::Node));
-        assert!(role(Some("nodes".into()), words("")).is_err());
+        assert_eq!(role(Some("driver".into()), None, words("greenroom status")), Ok(Role::Driver));
+        assert_eq!(role(Some("node".into()), None, words("input.csv")), Ok(Role::Node));
+        assert!(role(Some("nodes".into()), None, words("")).is_err());
+        assert_eq!(role(Some("driver".into()), Some("127.0.0.1:9001".into()), words("")), Ok(Role::Driver));
+    }
+
+    #[test]
+    fn a_process_that_lambda_has_started_is_a_function() {
+        assert_eq!(role(None, Some("127.0.0.1:9001".into()), words("greenroom status")), Ok(Role::Function));
+        assert_eq!(role(Some("function".into()), None, words("")), Ok(Role::Function));
+        assert_eq!(role(None, Some("".into()), words("")), Ok(Role::Driver));
     }
 }

@@ -41,6 +41,16 @@ pub(crate) fn jitter(mean: Duration) -> Duration {
     mean.mul_f64(0.5 + rand::random::<f64>())
 }
 
+/// The longest that AWS lets a function run.
+#[cfg(feature = "lambda")]
+pub(crate) const FUNCTION_MAX: Duration = Duration::from_secs(900);
+
+/// How long it is until that time of the wall clock.
+#[cfg(feature = "lambda")]
+pub(crate) fn left_until(ms: u64) -> Duration {
+    Duration::from_millis(ms.saturating_sub(clock_ms()))
+}
+
 /// The wall clock, read for each call: in a process that was frozen, no other clock tells how long.
 pub(crate) fn clock_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)

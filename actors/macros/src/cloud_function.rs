@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::parse::Parser as _;
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, ItemFn, LitStr, Result, Signature, parse_quote};
+use syn::{Error, FnArg, ItemFn, LitStr, Result, ReturnType, Signature, Type, parse_quote};
 
 use crate::signature::{Parameters, Reply};
 
@@ -22,7 +22,11 @@ fn registration(attributes: TokenStream, function: &ItemFn) -> Result<TokenStrea
     let sig = &function.sig;
     check(sig)?;
     let (ident, visibility) = (&sig.ident, &function.vis);
-    let name = match name(attributes)? {
+    let Settings { name, is_event } = settings(attributes)?;
+    if is_event {
+        return event(sig, name);
+    }
+    let name = match name {
         Some(name) => quote!(#name),
         None => {
             let text = ident.to_string();
@@ -91,18 +95,79 @@ fn run(ident: &Ident, is_async: bool, parameters: &Parameters, reply: &Reply) ->
     }
 }
 
-/// The name under which the function is to be registered, if another than its path.
-fn name(attributes: TokenStream) -> Result<Option<LitStr>> {
-    let mut name = None;
-    let parser = syn::meta::parser(|meta| {
-        if !meta.path.is_ident("name") {
-            return Err(meta.error("`#[cloud]` takes `name = \"…\"` and nothing else"));
+/// The registration of a function that is triggered by events. Operators name it, so it goes by its own name.
+fn event(sig: &Signature, name: Option<LitStr>) -> Result<TokenStream> {
+    let ident = &sig.ident;
+    let name = name.unwrap_or_else(|| LitStr::new(&ident.to_string(), ident.span()));
+    let inputs: Vec<_> = sig.inputs.iter().collect();
+    let [FnArg::Typed(event)] = inputs[..] else {
+        return Err(Error::new_spanned(&sig.inputs, "a function for events takes one argument: the event"));
+    };
+    let ty = &event.ty;
+    let called = match sig.asyncness.is_some() {
+        true => quote!(#ident(__event).await),
+        false => quote!(#ident(__event)),
+    };
+    let answer = match &sig.output {
+        ReturnType::Type(_, ty) if is_result(ty) => quote!(::greenroom::cloud::expand::answer(#called)),
+        ReturnType::Type(..) | ReturnType::Default => {
+            quote!(::greenroom::cloud::expand::answer(::core::result::Result::<_, ::std::string::String>::Ok(#called)))
         }
-        name = Some(meta.value()?.parse::<LitStr>()?);
+    };
+    let run = match sig.asyncness.is_some() {
+        true => quote! {
+            ::greenroom::cloud::expand::Run::Async(|__event| ::std::boxed::Box::pin(async move {
+                let __event: #ty = ::greenroom::cloud::expand::event(&__event)?;
+                #answer
+            }))
+        },
+        false => quote! {
+            ::greenroom::cloud::expand::Run::Blocking(|__event| {
+                let __event: #ty = ::greenroom::cloud::expand::event(__event)?;
+                #answer
+            })
+        },
+    };
+    Ok(quote! {
+        ::greenroom::cloud::expand::inventory::submit! {
+            ::greenroom::cloud::expand::RegisteredEvent(&::greenroom::cloud::expand::Function {
+                name: #name,
+                arguments: ::std::string::String::new,
+                result: ::std::string::String::new,
+                run: #run,
+            })
+        }
+    })
+}
+
+/// Whether a type is written as a `Result`.
+fn is_result(ty: &Type) -> bool {
+    matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Result"))
+}
+
+/// What the attribute says.
+#[derive(Default)]
+struct Settings {
+    /// The name under which the function is to be registered, if another than its own.
+    name: Option<LitStr>,
+    /// Whether it is triggered by events, instead of being spawned.
+    is_event: bool,
+}
+
+fn settings(attributes: TokenStream) -> Result<Settings> {
+    let mut settings = Settings::default();
+    let parser = syn::meta::parser(|meta| {
+        if meta.path.is_ident("event") {
+            settings.is_event = true;
+        } else if meta.path.is_ident("name") {
+            settings.name = Some(meta.value()?.parse::<LitStr>()?);
+        } else {
+            return Err(meta.error("`#[cloud]` takes `name = \"…\"` and `event`, and nothing else"));
+        }
         Ok(())
     });
     parser.parse2(attributes)?;
-    Ok(name)
+    Ok(settings)
 }
 
 fn check(sig: &Signature) -> Result<()> {

@@ -79,6 +79,9 @@ pub fn combine(attributes: TokenStream, item: TokenStream) -> TokenStream {
 /// arrives at `join` as one, with its own error.
 ///
 /// A function is known by its path, such as `my_app::work`, or by the name that `#[cloud(name = "…")]` gives it.
+///
+/// `#[cloud(event)]` makes it one that a platform triggers by events of its own, such as those of a queue: it takes the event,
+/// a type that serde reads from JSON, and what it returns is answered as JSON; an `Err` is told as a failure, by its `Display`.
 #[proc_macro_attribute]
 pub fn cloud(attributes: TokenStream, item: TokenStream) -> TokenStream {
     let function = parse_macro_input!(item as syn::ItemFn);

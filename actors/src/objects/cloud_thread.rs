@@ -151,14 +151,17 @@ impl CloudThreadObject {
 
     /// Says that an attempt will bring no outcome, as the platform tells the driver. Of one that has brought it that is no news.
     ///
-    /// One that had not started is over with its thread: nothing has run, and nothing will.
-    pub fn fail(&mut self, attempt: u8, why: String, logs: Bytes) {
+    /// One that had not started is over with its thread: nothing of it has run, and nothing will. A failure by which nothing
+    /// has run is meant for such a one only, and changes nothing of an attempt that runs.
+    pub fn fail(&mut self, attempt: u8, failure: ThreadFailure, logs: Bytes) {
         match &self.state {
-            State::Submitted(submitted) if *submitted == attempt => {
-                self.become_done(Err(ThreadFailure::NotStarted { why }));
-            }
-            State::Running(running) if running.attempt == attempt => {
-                self.end_run(ThreadFailure::Lost { attempt, why });
+            State::Submitted(submitted) if *submitted == attempt => self.become_done(Err(match failure {
+                failure if attempt > 1 => ThreadFailure::Lost { attempt: attempt - 1, why: failure.to_string() },
+                failure if failure.has_run() == Some(false) => failure,
+                failure => ThreadFailure::NotStarted { why: failure.to_string() },
+            })),
+            State::Running(running) if running.attempt == attempt && failure.has_run() != Some(false) => {
+                self.end_run(failure);
             }
             _ => return,
         }

@@ -31,6 +31,7 @@ pub(crate) struct Attempt {
     /// The free lanes, by slot: of each slot that was used.
     lanes: Mutex<HashMap<SlotId, LanePool>>,
     cancelled: AtomicBool,
+    concluded: AtomicBool,
     /// Tells of the cancellation, and of casts that have ended.
     changed: Notify,
     /// Calls without a waiting caller that are out.
@@ -56,6 +57,7 @@ impl Attempt {
             job,
             lanes: Mutex::default(),
             cancelled: AtomicBool::new(false),
+            concluded: AtomicBool::new(false),
             changed: Notify::new(),
             casts: AtomicU32::new(0),
             logs: Logs::default(),
@@ -119,6 +121,17 @@ impl Attempt {
     pub(crate) fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
         self.changed.notify_waiters();
+    }
+
+    /// The function has ended: what is still called is about the attempt, also if it was cancelled.
+    #[cfg(feature = "lambda")]
+    pub(super) fn conclude(&self) {
+        self.concluded.store(true, Ordering::Release);
+    }
+
+    /// Whether what it calls fails.
+    pub(crate) fn refuses_calls(&self) -> bool {
+        self.is_cancelled() && !self.concluded.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {

@@ -56,6 +56,10 @@ pub(crate) trait Started: Send + Sync {
 /// | name | where |
 /// |---|---|
 /// | `local` | each is an operating system's thread of this process; the default |
+/// | `lambda:FUNCTION` | each is an invocation of that Lambda function, whose program is this one |
+/// | `local-lambda`, `local-lambda:N` | the same on this machine: a Lambda in this process, with at most N processes (100) |
+///
+/// The last two need the feature `lambda`.
 ///
 /// ```
 /// use greenroom::cloud::{Backend, BackendError};
@@ -81,8 +85,16 @@ pub enum BackendError {
         /// What was asked for.
         name: String,
     },
+    /// What follows the name makes no sense.
+    #[error("`{name}` is no back end for cloud threads: {why}")]
+    Malformed {
+        /// What was asked for.
+        name: String,
+        /// Why it is none.
+        why: String,
+    },
     /// The program was built without it.
-    #[error("this program was built without the back end `{name}` for cloud threads")]
+    #[error("this program was built without the feature `lambda`, which the back end `{name}` for cloud threads needs")]
     NotBuiltIn {
         /// What was asked for.
         name: String,
@@ -90,14 +102,14 @@ pub enum BackendError {
 }
 
 impl Backend {
+    pub(super) fn of(name: String, start: Arc<dyn Start>) -> Self {
+        Self { name: name.into(), start }
+    }
+
     /// Threads of this process.
     pub fn local() -> Self {
         static LOCAL: OnceLock<Backend> = OnceLock::new();
-        LOCAL.get_or_init(|| Self::new("local", Local)).clone()
-    }
-
-    pub(super) fn new(name: &str, start: impl Start + 'static) -> Self {
-        Self { name: name.into(), start: Arc::new(start) }
+        LOCAL.get_or_init(|| Self::of("local".to_owned(), Arc::new(Local))).clone()
     }
 
     /// The one that `GREENROOM_BACKEND` names, or `local` if it is not set. It is read once.
@@ -130,10 +142,43 @@ impl FromStr for Backend {
         let (kind, function) = name.split_once(':').unwrap_or((name, ""));
         match kind {
             "local" if function.is_empty() => Ok(Self::local()),
-            "lambda" | "local-lambda" => Err(BackendError::NotBuiltIn { name: name.to_owned() }),
+            "lambda" | "local-lambda" => elsewhere(name, kind, function),
             _ => Err(BackendError::Unknown { name: name.to_owned() }),
         }
     }
+}
+
+#[cfg(feature = "lambda")]
+fn elsewhere(name: &str, kind: &str, of: &str) -> Result<Backend, BackendError> {
+    /// As many as a local Lambda runs unless it is told otherwise.
+    const PROCESSES_MAX: usize = 100;
+    let malformed = |why: String| Err(BackendError::Malformed { name: name.to_owned(), why });
+    match (kind, of) {
+        ("lambda", "") => malformed("name the function: `lambda:FUNCTION`".to_owned()),
+        ("lambda", function) => Ok(super::Lambda::function(function).backend()),
+        (_, "") => local_lambda(name, PROCESSES_MAX),
+        (_, number) => match number.parse() {
+            Ok(0) => malformed("it would run nothing".to_owned()),
+            Ok(processes_max) => local_lambda(name, processes_max),
+            Err(error) => malformed(format!("`{number}` processes: {error}")),
+        },
+    }
+}
+
+#[cfg(all(feature = "lambda", target_os = "linux"))]
+fn local_lambda(name: &str, processes_max: usize) -> Result<Backend, BackendError> {
+    Ok(super::lambda::local(name, processes_max))
+}
+
+#[cfg(all(feature = "lambda", not(target_os = "linux")))]
+fn local_lambda(name: &str, _processes_max: usize) -> Result<Backend, BackendError> {
+    let why = "a Lambda on this machine needs Linux, to freeze and watch its processes".to_owned();
+    Err(BackendError::Malformed { name: name.to_owned(), why })
+}
+
+#[cfg(not(feature = "lambda"))]
+fn elsewhere(name: &str, _kind: &str, _of: &str) -> Result<Backend, BackendError> {
+    Err(BackendError::NotBuiltIn { name: name.to_owned() })
 }
 
 impl fmt::Debug for Backend {

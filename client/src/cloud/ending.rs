@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use greenroom_actors::wire::{AttemptEnd, Request, parts};
 use greenroom_actors::{Lane, Sequence, SessionId, SlotId, SlotPlace, ThreadId};
+#[cfg(feature = "lambda")]
+use greenroom_actors::{RawHandle, hash_object, slot_of};
 use tokio::sync::oneshot;
 
 use super::attempt::Attempt;
@@ -25,16 +27,32 @@ impl Attempt {
     /// When a node cannot be reached for the client's patience: then what it holds there is released after its deadline, or
     /// with the session of its process.
     pub(crate) async fn end(&self) -> Result<(), String> {
+        self.end_in_order(None).await
+    }
+
+    /// Ends the attempt as [`end`](Self::end) does, where that object is after everywhere else.
+    ///
+    /// # Errors
+    /// As [`end`](Self::end).
+    #[cfg(feature = "lambda")]
+    pub(crate) async fn end_last_at(&self, object: &RawHandle) -> Result<(), String> {
         let Some(shared) = self.client() else { return Ok(()) };
-        let ended = self.end_at_used(&shared).await;
+        let n_slots = shared.directory.table_size().unwrap_or(1);
+        let job = self.job().unwrap_or_else(|| shared.job());
+        self.end_in_order(Some(slot_of(hash_object(job, object.object_type().name, object.key()), n_slots))).await
+    }
+
+    async fn end_in_order(&self, last: Option<SlotId>) -> Result<(), String> {
+        let Some(shared) = self.client() else { return Ok(()) };
+        let ended = self.end_at_used(&shared, last).await;
         // It may be known for long to whoever has its handle: nodes need not be told that it is run still.
         shared.forget_attempt(self.session());
         ended
     }
 
-    async fn end_at_used(&self, shared: &Arc<Shared>) -> Result<(), String> {
-        let used = self.used();
-        if used.is_empty() {
+    async fn end_at_used(&self, shared: &Arc<Shared>, last: Option<SlotId>) -> Result<(), String> {
+        let (last, first) = self.used().into_iter().partition::<Vec<_>, _>(|slot| Some(*slot) == last);
+        if first.is_empty() && last.is_empty() {
             return Ok(());
         }
         let patience = shared.settings.patience;
@@ -43,7 +61,8 @@ impl Attempt {
             _ = shared.pause(patience) => {}
         }
         let end = AttemptEnd { session: self.session(), ends_ms: self.ends_ms(), fence: false };
-        end_at(shared, used, end).await
+        let ended = end_at(shared, first, end).await;
+        end_at(shared, last, end).await.and(ended)
     }
 
     /// Ends an attempt from outside, at every slot: none of its calls is applied from then on, wherever it runs.
@@ -51,7 +70,7 @@ impl Attempt {
     /// # Errors
     /// When a node cannot be reached for the client's patience: then its calls may still be applied there, until its deadline.
     #[cfg_attr(
-        not(test),
+        not(any(test, feature = "lambda")),
         expect(dead_code, reason = "for attempts that run elsewhere; those of this process end themselves")
     )]
     pub(crate) async fn fence(

@@ -45,6 +45,12 @@ pub struct Registered(pub &'static Function);
 
 inventory::collect!(Registered);
 
+/// A function of this program that is triggered by events: its argument and its result are JSON texts.
+#[derive(Debug)]
+pub struct RegisteredEvent(pub &'static Function);
+
+inventory::collect!(RegisteredEvent);
+
 impl Function {
     /// What callers and the program that runs it must agree on: its name, its arguments and its result.
     pub(crate) fn shape(&self) -> String {
@@ -61,7 +67,10 @@ impl Function {
 ///
 /// # Errors
 /// [`ThreadFailure::WrongBuild`] when there is none, or it has another shape.
-#[cfg_attr(not(test), expect(dead_code, reason = "for processes that are handed a function's name"))]
+#[cfg_attr(
+    not(any(test, feature = "lambda")),
+    expect(dead_code, reason = "for processes that are handed a function's name")
+)]
 pub(crate) fn find(name: &str, fingerprint: u64) -> Result<&'static Function, ThreadFailure> {
     let registered = || inventory::iter::<Registered>().map(|Registered(function)| *function);
     let wrong = |why: String| Err(ThreadFailure::WrongBuild { why });
@@ -78,9 +87,28 @@ pub(crate) fn find(name: &str, fingerprint: u64) -> Result<&'static Function, Th
     }
 }
 
+/// The function of this program that takes events: the one of that name, or the only one.
+///
+/// # Errors
+/// When there is none, or several and no name.
+#[cfg_attr(not(feature = "lambda"), expect(dead_code, reason = "for processes that a platform triggers"))]
+pub(crate) fn find_event(name: Option<&str>) -> Result<&'static Function, String> {
+    let registered = || inventory::iter::<RegisteredEvent>().map(|RegisteredEvent(function)| *function);
+    let names = || registered().map(|function| function.name).collect::<Vec<_>>().join(", ");
+    match (name, registered().count()) {
+        (_, 0) => Err("the program has no `#[cloud(event)]` function".to_owned()),
+        (None, 1) => registered().next().ok_or_else(String::new),
+        (None, _) => Err(format!("GREENROOM_EVENT_FUNCTION is to name one of {}", names())),
+        (Some(name), _) => registered()
+            .find(|function| function.name == name)
+            .ok_or_else(|| format!("the program has no `#[cloud(event)]` function `{name}`; it has {}", names())),
+    }
+}
+
 /// Checks that no two functions of this program have one name: elsewhere they are known by it.
 pub(crate) fn check_names() -> Result<(), String> {
-    check(inventory::iter::<Registered>().map(|Registered(function)| function.name).collect())
+    check(inventory::iter::<Registered>().map(|Registered(function)| function.name).collect())?;
+    check(inventory::iter::<RegisteredEvent>().map(|RegisteredEvent(function)| function.name).collect())
 }
 
 fn check(mut names: Vec<&str>) -> Result<(), String> {
@@ -104,6 +132,25 @@ fn decoded<A: DeserializeOwned>(encoded: &[u8]) -> Result<A, ThreadFailure> {
 fn encoded<R: Serialize>(result: &R) -> Outcome {
     let encoded = postcard::to_allocvec(result);
     encoded.map(Bytes::from).map_err(|error| ThreadFailure::Result { why: format!("it cannot be encoded: {error}") })
+}
+
+/// Reads an event.
+///
+/// # Errors
+/// When it is none of that kind.
+pub fn event<E: DeserializeOwned>(text: &[u8]) -> Result<E, ThreadFailure> {
+    let why = |error| format!("the event cannot be read as {}: {error}", std::any::type_name::<E>());
+    serde_json::from_slice(text).map_err(|error| ThreadFailure::NotStarted { why: why(error) })
+}
+
+/// Writes the answer to an event.
+///
+/// # Errors
+/// When the function has failed, or its answer cannot be written.
+pub fn answer<R: Serialize, E: std::fmt::Display>(answer: Result<R, E>) -> Outcome {
+    let answer = answer.map_err(|error| ThreadFailure::Event { why: error.to_string() })?;
+    let why = |error: serde_json::Error| error.to_string();
+    serde_json::to_vec(&answer).map(Into::into).map_err(|error| ThreadFailure::Result { why: why(error) })
 }
 
 /// Runs a `fn` on encoded arguments.

@@ -112,7 +112,7 @@ impl Executor {
 
 /// What holds each thread of a gang until it is known whether all of them have started: objects of the driver's job, since the
 /// threads may run anywhere.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Gate {
     key: String,
     threads: usize,

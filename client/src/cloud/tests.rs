@@ -192,7 +192,8 @@ fn meet(key: String, parties: usize) -> Result<bool, Error> {
 
 /// Whether a gang of 80 is refused where 50 can run, and then one of 50 runs.
 fn gangs_under_a_limit(key: &str, beyond: Beyond, patience: Duration) -> NotEnoughConcurrency {
-    let backend = Backend::new("limited", Limited { places: Arc::new(AtomicUsize::new(50)), beyond });
+    let backend =
+        Backend::of("limited".to_owned(), Arc::new(Limited { places: Arc::new(AtomicUsize::new(50)), beyond }));
     let executor = Executor::with(Builder::new().backend(backend));
     let gang = |parties| (0..parties).map(move |_| meet::call(key.to_owned(), parties));
     let refused = match executor.gang_timeout(gang(80), patience) {
