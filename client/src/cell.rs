@@ -1,5 +1,7 @@
 //! `Cell<T>`: one shared value.
 
+use std::future::Future;
+
 use greenroom_actors::Error;
 use greenroom_actors::combine::{Combine, CombineError};
 use greenroom_actors::objects::CellObject;
@@ -33,6 +35,19 @@ face! {
 }
 
 impl<T: Value> Cell<T> {
+    /// Combines the value with `value` by the function of that name; nothing is sent back.
+    pub(crate) fn merge_by_name(
+        &self,
+        value: T,
+        combine: &str,
+    ) -> impl Future<Output = Result<(), Error<CombineError>>> + Send + use<T> {
+        let (cell, combine) = (self.clone(), combine.to_owned());
+        async move {
+            let value = encode(&value, cell.object()).map_err(Error::widen)?;
+            cell.handle.merge_all_async(vec![value], combine).await
+        }
+    }
+
     /// The cell of that key, made with `initial` if it is not there.
     ///
     /// Everybody must name the same initial value: the others are refused with `DifferentArguments`. Take a `BTreeMap` rather

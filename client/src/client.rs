@@ -55,7 +55,7 @@ pub struct Client {
 /// What the clones of a client share.
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
-    pub(crate) directory: Directory,
+    pub(crate) directory: Arc<Directory>,
     runtime: tokio::runtime::Handle,
     session: AtomicU64,
     /// The session that was closed last; 0 before that.
@@ -126,7 +126,7 @@ impl Client {
             }
         };
         let shared = Shared {
-            directory: Directory::new(seeds, runtime.clone()),
+            directory: Arc::new(Directory::new(seeds, runtime.clone())),
             runtime,
             session: AtomicU64::new(session.0),
             closed: AtomicU64::new(0),

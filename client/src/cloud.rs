@@ -52,6 +52,7 @@ mod executor;
 #[doc(hidden)]
 pub mod expand;
 mod function;
+mod gang;
 mod handle;
 mod indices;
 #[cfg(feature = "lambda")]
@@ -60,6 +61,7 @@ mod local;
 mod logs;
 mod map;
 mod panics;
+mod reduction;
 pub(crate) mod running;
 mod scope;
 
@@ -68,12 +70,14 @@ pub use builder::Builder;
 pub use current::{Current, current};
 pub use executor::Executor;
 pub use function::Call;
+pub use gang::NotEnoughConcurrency;
 pub use handle::{JoinHandle, Thread};
 pub use indices::{Indices, Schedule};
 #[cfg(feature = "lambda")]
 pub use lambda::Lambda;
 pub use logs::{LogWriter, log_writer};
 pub use map::Map;
+pub use reduction::Reduction;
 pub use scope::{Scope, scope};
 
 #[cfg(test)]

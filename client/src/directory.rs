@@ -1,5 +1,6 @@
 //! What a client knows of its cluster: the slot table, and how the processes of the nodes are divided.
 
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -66,12 +67,13 @@ impl Directory {
         }
     }
 
-    /// The slot table, if it is known.
+    /// The addresses by which the cluster was found.
     #[cfg(feature = "lambda")]
     pub(crate) fn seeds(&self) -> &[String] {
         &self.seeds
     }
 
+    /// The slot table, if it is known.
     pub(crate) fn table(&self) -> Option<Arc<SlotTable>> {
         self.routes.load().as_ref().map(|routes| Arc::clone(&routes.table))
     }
@@ -128,9 +130,14 @@ impl Directory {
     ///
     /// Some are asked at a time, since those that are gone may take long not to answer; and whoever comes while others are
     /// being asked waits for that only.
-    pub(crate) async fn refresh(&self) {
+    pub(crate) async fn refresh(self: &Arc<Self>) {
+        let (directory, came) = (Arc::clone(self), Instant::now());
+        // At the end of the client nobody needs an answer.
+        let _ = self.on_runtime(async move { directory.ask_others(came).await }).await;
+    }
+
+    async fn ask_others(&self, came: Instant) {
         let Some(known) = self.table() else { return };
-        let came = Instant::now();
         let asking = self.asking(None);
         let mut last = asking.lock().await;
         if last.as_ref().is_some_and(|(at, _)| *at >= came)
@@ -167,10 +174,15 @@ impl Directory {
     }
 
     /// Asks any node of the cluster for the table, unless it is known.
-    pub(crate) async fn ensure_table(&self) -> Result<Arc<SlotTable>, String> {
+    pub(crate) async fn ensure_table(self: &Arc<Self>) -> Result<Arc<SlotTable>, String> {
         if let Some(table) = self.table() {
             return Ok(table);
         }
+        let directory = Arc::clone(self);
+        self.on_runtime(async move { directory.ask_seeds().await }).await?
+    }
+
+    async fn ask_seeds(&self) -> Result<Arc<SlotTable>, String> {
         let asking = self.asking(None);
         let _asking = asking.lock().await;
         if let Some(table) = self.table() {
@@ -178,24 +190,29 @@ impl Directory {
         }
         let mut faults = Vec::new();
         for seed in &self.seeds {
-            match self.describe(seed).await {
+            match describe(seed, DESCRIBE_TIMEOUT).await {
                 Ok((table, layout)) => {
                     self.install(Arc::new(table), Some(layout));
                     return self.table().ok_or_else(|| "the table is gone".to_owned());
                 }
-                Err(why) => faults.push(why),
+                Err(why) => faults.push(why.to_string()),
             }
         }
         Err(format!("no node of the cluster answers: {}", faults.join("; ")))
     }
 
     /// Asks the primary of `slot` how its process is divided, unless that is known.
-    pub(crate) async fn ensure_route(&self, slot: SlotId) -> Result<Route, String> {
+    pub(crate) async fn ensure_route(self: &Arc<Self>, slot: SlotId) -> Result<Route, String> {
         if let Some(route) = self.route(slot) {
             return Ok(route);
         }
         let came = Instant::now();
         let table = self.ensure_table().await?;
+        let directory = Arc::clone(self);
+        self.on_runtime(async move { directory.ask_primary(slot, &table, came).await }).await?
+    }
+
+    async fn ask_primary(&self, slot: SlotId, table: &SlotTable, came: Instant) -> Result<Route, String> {
         let place = table.place(slot).ok_or("the cluster has no such slot")?;
         let asking = self.asking(Some(place.primary));
         let mut last = asking.lock().await;
@@ -209,7 +226,7 @@ impl Directory {
             return Err("the table has changed".to_owned());
         }
         let member = table.member(place.primary).ok_or("the slot's node is not a member")?;
-        let described = self.describe(&member.address).await;
+        let described = describe(&member.address, DESCRIBE_TIMEOUT).await.map_err(|error| error.to_string());
         let (newest, layout) = described.inspect_err(|why| *last = Some((Instant::now(), why.clone())))?;
         if newest.cluster != table.cluster || layout.node != member.node {
             return Err(format!("{} is another node than the table says", member.address));
@@ -218,12 +235,10 @@ impl Directory {
         self.route(slot).ok_or_else(|| "the node does not serve the slot".to_owned())
     }
 
-    /// Asks a node on the client's own runtime, so that calls may be polled by any executor.
-    async fn describe(&self, address: &str) -> Result<(SlotTable, NodeLayout), String> {
-        let address = address.to_owned();
-        let asked = self.runtime.spawn(async move { describe(&address, DESCRIBE_TIMEOUT).await });
-        let answer = asked.await.map_err(|error| format!("the client is shutting down: {error}"))?;
-        answer.map_err(|error| error.to_string())
+    /// Asks on the client's own runtime: calls may be polled by any executor, and one that is not polled any more while it
+    /// asks for all holds up no other.
+    async fn on_runtime<T: Send + 'static>(&self, ask: impl Future<Output = T> + Send + 'static) -> Result<T, String> {
+        self.runtime.spawn(ask).await.map_err(|error| format!("the client is shutting down: {error}"))
     }
 
     fn asking(&self, node: Option<NodeId>) -> Arc<tokio::sync::Mutex<Asked>> {

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use greenroom::cloud::{Builder, Executor, Indices, Schedule};
+use greenroom::cloud::{Builder, Executor, Indices, NotEnoughConcurrency, Reduction, Schedule, scope};
 use greenroom::sync::{Barrier, Latch, Mutex};
-use greenroom::{Counter, Error, ThreadFailure, cloud};
+use greenroom::{Combine, Counter, Error, ThreadFailure, cloud};
 
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static AT_MOST: AtomicUsize = AtomicUsize::new(0);
@@ -77,6 +77,58 @@ fn meet(parties: usize) -> Result<bool, Error> {
 fn all_run_at_once() {
     let met = Executor::new().join_all((0..300).map(|_| meet::call(300))).expect("no error");
     assert_eq!(met.into_iter().filter(|is_leader| *is_leader).count(), 1);
+}
+
+#[test]
+fn a_gang_that_cannot_start_is_refused_and_one_that_can_meets() {
+    // A stack that no system has.
+    let impossible = Executor::with(Builder::new().stack_size(1 << 60));
+    let refused = impossible.gang((0..3).map(|_| meet::call(3))).map(|threads| threads.len());
+    assert_eq!(refused, Err(Error::Method(NotEnoughConcurrency { started: 0, needed: 3 })));
+    let threads = Executor::new().gang((0..40).map(|_| meet_as_gang::call(40))).expect("there is room");
+    let leaders = threads.into_iter().filter_map(|thread| thread.join().expect("no error").then_some(())).count();
+    assert_eq!(leaders, 1);
+    assert_eq!(Executor::new().gang((0..0).map(meet::call)).map(|threads| threads.len()), Ok(0));
+}
+
+#[cloud]
+fn meet_as_gang(parties: usize) -> Result<bool, Error> {
+    Ok(Barrier::named("a gang", parties).wait()?.is_leader())
+}
+
+#[cloud]
+fn add_square(number: u64, sum: Reduction<u64>) -> Result<(), Error> {
+    assert!(number != 13, "an unlucky one");
+    Ok(sum.merge(number * number)?)
+}
+
+#[cloud]
+async fn collect(word: String, words: Reduction<Vec<String>>) -> Result<(), Error> {
+    Ok(words.merge_async(vec![word]).await?)
+}
+
+#[test]
+fn a_map_reduce_combines_what_all_bring_and_fails_with_the_first_that_fails() {
+    let executor = Executor::new();
+    assert_eq!(executor.map_reduce(0..10, 1_000, Combine::sum(), add_square::call), Ok(1_285));
+    let failed = executor.map_reduce(0..100, 0, Combine::sum(), add_square::call).expect_err("one panics");
+    assert!(matches!(&failed, Error::Thread { failure: ThreadFailure::Panicked { .. }, .. }), "{failed}");
+    assert_eq!(executor.running(), 0, "all have ended");
+    let words = ["one", "two", "three"].map(str::to_owned);
+    let mut collected = executor.map_reduce(words, Vec::new(), Combine::append(), collect::call).expect("no error");
+    collected.sort_unstable();
+    assert_eq!(collected, ["one", "three", "two"]);
+}
+
+#[test]
+fn a_scope_waits_for_threads_that_were_begun_with_settings() {
+    let thread = scope(|scope| {
+        let thread = Builder::new().name("with settings").spawn_scoped(scope, wait_for::call("a scope".to_owned()));
+        Latch::named("a scope", 1).count_down().expect("no error");
+        thread
+    });
+    let thread = thread.expect("no async code");
+    assert_eq!((thread.is_finished(), thread.name()), (true, Some("with settings")));
 }
 
 #[cloud]
@@ -165,4 +217,6 @@ async fn an_aborted_executor_cancels_its_threads() {
     let executor = Executor::new();
     assert_eq!(executor.join_all_async((0..3).map(square::call)).await, Ok(vec![0, 1, 4]));
     assert!(matches!(executor.join_all((0..3).map(square::call)), Err(Error::Blocking { .. })));
+    executor.close_async().await;
+    assert!(matches!(executor.spawn(square::call(2)).join_async().await, Err(Error::Thread { .. })));
 }

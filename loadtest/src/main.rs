@@ -1,6 +1,7 @@
 //! Experiments: Greenroom beside its peers, in one run, as ratios.
 
 mod chaos;
+mod cloud;
 mod cluster;
 mod footprint;
 mod machine;
@@ -42,6 +43,8 @@ enum Experiment {
     Micro(micro::Options),
     /// Nodes that are killed, paused, cut off and started anew under load, and what their clients see.
     Chaos(chaos::Options),
+    /// Cloud threads: what it costs to begin and join one, how many there can be, what a computation loses.
+    Cloud(cloud::Options),
     /// Bytes of memory for each idle object.
     Footprint(footprint::Options),
     /// What copies cost and what they are worth: latency, throughput, failover, and a node that joins.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
     let measured = match &arguments.experiment {
         Experiment::Micro(options) => micro::run(options),
         Experiment::Chaos(options) => chaos::run(options),
+        Experiment::Cloud(options) => cloud::run(options),
         Experiment::Footprint(options) => footprint::run(options),
         Experiment::Replication(options) => replication::run(options),
         Experiment::Sync(options) => sync::run(options),

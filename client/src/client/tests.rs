@@ -1,8 +1,12 @@
-//! What a client does without a runtime.
+//! What a client does without a runtime, and with calls that nobody polls.
+
+use std::time::Duration;
 
 use greenroom_actors::objects::CounterObject;
+use greenroom_node::{Node, NodeOptions};
 
 use super::*;
+use crate::Counter;
 
 #[test]
 fn a_client_whose_runtime_has_ended_closes_at_once() {
@@ -18,4 +22,25 @@ fn a_client_whose_runtime_has_ended_closes_at_once() {
     pollster::block_on(client.close());
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     drop(out);
+}
+
+#[test]
+fn a_call_that_is_not_polled_holds_up_no_other() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("starts");
+    let node = Node::start(NodeOptions::embedded().expect("settings"), None).expect("starts");
+    let settings = Settings { cluster: Cluster::Nodes(vec![node.address().to_owned()]), ..Settings::default() };
+    let client = Client::lazy(settings, runtime.handle().clone()).expect("needs no node");
+    runtime.block_on(async {
+        let hits = client.object(Counter::named("hits"));
+        // It asks where its object is, which nobody knows yet, and then waits for somebody to poll it again.
+        let mut first = std::pin::pin!(hits.increment_async());
+        tokio::select! {
+            biased;
+            done = &mut first => panic!("nobody has answered yet: {done:?}"),
+            () = std::future::ready(()) => {}
+        }
+        let second = tokio::time::timeout(Duration::from_secs(10), hits.increment_async()).await;
+        assert!(second.expect("is not held up").is_ok());
+        assert!(first.await.is_ok());
+    });
 }

@@ -102,7 +102,6 @@ pub enum BackendError {
 }
 
 impl Backend {
-    #[cfg(feature = "lambda")]
     pub(super) fn of(name: String, start: Arc<dyn Start>) -> Self {
         Self { name: name.into(), start }
     }
@@ -110,7 +109,7 @@ impl Backend {
     /// Threads of this process.
     pub fn local() -> Self {
         static LOCAL: OnceLock<Backend> = OnceLock::new();
-        LOCAL.get_or_init(|| Self { name: "local".into(), start: Arc::new(Local) }).clone()
+        LOCAL.get_or_init(|| Self::of("local".to_owned(), Arc::new(Local))).clone()
     }
 
     /// The one that `GREENROOM_BACKEND` names, or `local` if it is not set. It is read once.

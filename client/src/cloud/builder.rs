@@ -6,8 +6,10 @@ use greenroom_actors::ReplyBody;
 
 use super::backend::Backend;
 use super::function::Call;
+use super::gang::Gate;
 use super::handle::JoinHandle;
 use super::running::Running;
+use super::scope::Scope;
 
 /// What can be said of a cloud thread before it begins, as with `std::thread::Builder`.
 ///
@@ -37,6 +39,8 @@ pub struct Builder {
     pub(crate) memory_bytes: Option<u64>,
     pub(crate) retries: u8,
     pub(super) backend: Option<Backend>,
+    /// What holds it until all of its gang have started.
+    pub(crate) gate: Option<Gate>,
 }
 
 impl Builder {
@@ -98,5 +102,10 @@ impl Builder {
     /// Begins the run. One that cannot begin says so when it is joined.
     pub fn spawn<T, E: ReplyBody<T>>(self, call: Call<T, E>) -> JoinHandle<T, E> {
         JoinHandle::new(Running::begin(self, call.function, call.arguments))
+    }
+
+    /// Begins a run that ends before the scope does.
+    pub fn spawn_scoped<T, E: ReplyBody<T>>(self, scope: &Scope, call: Call<T, E>) -> JoinHandle<T, E> {
+        scope.keep(self.spawn(call))
     }
 }

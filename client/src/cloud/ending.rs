@@ -44,6 +44,13 @@ impl Attempt {
 
     async fn end_in_order(&self, last: Option<SlotId>) -> Result<(), String> {
         let Some(shared) = self.client() else { return Ok(()) };
+        let ended = self.end_at_used(&shared, last).await;
+        // It may be known for long to whoever has its handle: nodes need not be told that it is run still.
+        shared.forget_attempt(self.session());
+        ended
+    }
+
+    async fn end_at_used(&self, shared: &Arc<Shared>, last: Option<SlotId>) -> Result<(), String> {
         let (last, first) = self.used().into_iter().partition::<Vec<_>, _>(|slot| Some(*slot) == last);
         if first.is_empty() && last.is_empty() {
             return Ok(());
@@ -54,8 +61,8 @@ impl Attempt {
             _ = shared.pause(patience) => {}
         }
         let end = AttemptEnd { session: self.session(), ends_ms: self.ends_ms(), fence: false };
-        let ended = end_at(&shared, first, end).await;
-        end_at(&shared, last, end).await.and(ended)
+        let ended = end_at(shared, first, end).await;
+        end_at(shared, last, end).await.and(ended)
     }
 
     /// Ends an attempt from outside, at every slot: none of its calls is applied from then on, wherever it runs.

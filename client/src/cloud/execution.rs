@@ -6,14 +6,19 @@ use greenroom_actors::ThreadFailure;
 
 use super::attempt::Attempt;
 use super::expand::{Function, Outcome, Run};
+use super::gang::Gate;
 use super::panics;
 
 impl Attempt {
-    /// Runs the function as part of the attempt, on this thread, which must run no async tasks. A panic is an outcome.
+    /// Runs the function as part of the attempt, on this thread, which must run no async tasks; one of a gang once all have
+    /// started. A panic is an outcome.
     ///
     /// What the attempt holds then is its own still: whoever runs it ends it.
-    pub(crate) fn run(self: &Arc<Self>, function: &'static Function, arguments: &[u8]) -> Outcome {
+    pub(crate) fn run(self: &Arc<Self>, function: &'static Function, arguments: &[u8], gate: Option<&Gate>) -> Outcome {
         panics::note_places();
+        if let Some(gate) = gate {
+            pollster::block_on(gate.pass(self))?;
+        }
         let outcome = self.enter(|| {
             panics::catch(|| match function.run {
                 Run::Blocking(run) => run(arguments),

@@ -44,7 +44,7 @@ const IN_FLIGHT: usize = 256;
 #[derive(Clone, Default)]
 pub struct Executor {
     shared: Arc<Shared>,
-    settings: Builder,
+    pub(super) settings: Builder,
 }
 
 /// What the clones of an executor share.
@@ -87,7 +87,7 @@ impl Executor {
         pool.running.insert(running.thread(), Arc::clone(&running));
         drop(pool);
         let (shared, thread) = (Arc::clone(&self.shared), running.thread());
-        running.when_ended(move || {
+        running.when_ended(move |_| {
             shared.pool().running.remove(&thread);
             shared.changed.notify_waiters();
         });
@@ -259,6 +259,12 @@ impl Executor {
         check_may_block::<Erased>("close")?;
         pollster::block_on(self.closed());
         Ok(())
+    }
+
+    /// The twin of [`close`](Self::close) for async code.
+    pub async fn close_async(&self) {
+        self.stop();
+        self.closed().await;
     }
 
     /// Begins no more threads, and cancels those that run; await [`closed`](Self::closed) to see them end.

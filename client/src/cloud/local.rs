@@ -11,6 +11,7 @@ use greenroom_actors::ThreadFailure;
 use super::attempt::Attempt;
 use super::backend::{LogsFuture, Spec, Start, Started};
 use super::expand::{Function, Outcome};
+use super::gang::Gate;
 use super::running::Running;
 use crate::client::Client;
 use crate::time::{clock_ms, millis};
@@ -25,14 +26,15 @@ impl Start for Local {
         let Spec { thread, function, arguments, settings } = spec;
         let ends_ms = settings.timeout.map(|timeout| clock_ms().saturating_add(millis(timeout)));
         let attempt = Attempt::begin(&client, thread, 1, ends_ms, None);
-        let mut native = std::thread::Builder::new().name(settings.name.unwrap_or_else(|| short(function.name)));
+        let mut native =
+            std::thread::Builder::new().name(settings.name.clone().unwrap_or_else(|| short(function.name)));
         if let Some(bytes) = settings.stack_size {
             native = native.stack_size(bytes);
         }
         let body = {
             let (attempt, running) = (Arc::clone(&attempt), Arc::clone(running));
             move || {
-                let outcome = run(&attempt, function, &arguments);
+                let outcome = run(&attempt, function, &arguments, settings.gate.as_ref());
                 // Whoever joins may be the last to need the client.
                 drop(attempt);
                 running.end(outcome);
@@ -62,8 +64,8 @@ fn short(function: &str) -> String {
 }
 
 /// Runs the function, and releases what it held.
-fn run(attempt: &Arc<Attempt>, function: &'static Function, arguments: &[u8]) -> Outcome {
-    let outcome = attempt.run(function, arguments);
+fn run(attempt: &Arc<Attempt>, function: &'static Function, arguments: &[u8], gate: Option<&Gate>) -> Outcome {
+    let outcome = attempt.run(function, arguments, gate);
     if let Err(why) = pollster::block_on(attempt.end()) {
         tracing::warn!(
             function = function.name,

@@ -36,6 +36,8 @@ pub struct Map<I, T, E> {
     out: BTreeMap<u64, JoinHandle<T, E>>,
     /// The numbers of those that have ended, if that is the order.
     ended: (UnboundedSender<u64>, UnboundedReceiver<u64>),
+    #[cfg(feature = "progress")]
+    bar: Option<indicatif::ProgressBar>,
 }
 
 impl<I, T, E> Map<I, T, E> {
@@ -48,6 +50,8 @@ impl<I, T, E> Map<I, T, E> {
             next: 0,
             out: BTreeMap::new(),
             ended: unbounded_channel(),
+            #[cfg(feature = "progress")]
+            bar: None,
         }
     }
 
@@ -77,6 +81,30 @@ where
     E: ReplyBody<T>,
     I: Iterator<Item = Call<T, E>>,
 {
+    /// Shows on stderr how many results have been brought, of `what`, while it is a terminal; nothing remains of it.
+    ///
+    /// How many there will be is shown if the calls' `size_hint` knows.
+    #[cfg(feature = "progress")]
+    #[must_use]
+    pub fn progress(mut self, what: impl Into<String>) -> Self {
+        use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+
+        let hint = self.calls.as_ref().map(Iterator::size_hint);
+        let length = hint.and_then(|(least, most)| most.filter(|most| *most == least)).map(|length| length as u64);
+        let bar = length.map_or_else(ProgressBar::no_length, ProgressBar::new);
+        let template = match length {
+            Some(_) => "{bar:40} {human_pos} of {human_len} {msg}, {elapsed}",
+            None => "{spinner} {human_pos} {msg}, {elapsed}",
+        };
+        // A template that is not understood would only look otherwise.
+        let bar = match ProgressStyle::with_template(template) {
+            Ok(style) => bar.with_style(style),
+            Err(_) => bar,
+        };
+        self.bar = Some(bar.with_message(what.into()).with_finish(ProgressFinish::AndClear));
+        self
+    }
+
     /// Begins as many as may run.
     pub(super) fn fill(&mut self) {
         while self.out.len() < self.in_flight_max
@@ -91,7 +119,7 @@ where
             if self.order == Order::AsTheyCome {
                 let ended = self.ended.0.clone();
                 // Whoever asked may have gone.
-                handle.running.when_ended(move || {
+                handle.running.when_ended(move |_| {
                     let _ = ended.send(number);
                 });
             }
@@ -128,6 +156,10 @@ where
         // Kept where it is until it has ended: who stops waiting loses nothing.
         self.out.get(&number)?.running.finished().await;
         let joined = self.out.remove(&number)?.join_async().await;
+        #[cfg(feature = "progress")]
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
         Some((number, joined))
     }
 }
@@ -169,5 +201,25 @@ impl<I, T, E> Drop for Map<I, T, E> {
 impl<I, T, E> fmt::Debug for Map<I, T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Map").field("begun", &self.next).field("in_flight", &self.out.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, feature = "progress"))]
+mod tests {
+    use super::*;
+
+    #[crate::cloud]
+    fn same(number: u64) -> u64 {
+        number
+    }
+
+    #[test]
+    fn a_bar_counts_the_results_and_knows_how_many_there_will_be() {
+        let mut map = Executor::new().map((0..5).map(same::call)).in_flight(2).progress("numbers");
+        assert_eq!(map.by_ref().take(3).count(), 3);
+        let bar = map.bar.as_ref().expect("it was asked for");
+        assert_eq!((bar.position(), bar.length()), (3, Some(5)));
+        let endless = Executor::new().map((0..).map(same::call)).progress("numbers");
+        assert_eq!(endless.bar.as_ref().and_then(indicatif::ProgressBar::length), None);
     }
 }

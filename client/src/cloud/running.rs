@@ -11,8 +11,8 @@ use super::backend::{Backend, Spec, Started};
 use super::builder::Builder;
 use super::expand::{Function, Outcome};
 
-/// Called when a run has ended.
-type Tell = Box<dyn FnOnce() + Send>;
+/// Called with what came of a run that has ended.
+type Tell = Box<dyn FnOnce(&Outcome) + Send>;
 
 /// A run and what came of it.
 pub(crate) struct Running {
@@ -89,7 +89,9 @@ impl Running {
         self.ended.notify_waiters();
         // Whoever comes later sees the outcome.
         let watching = std::mem::take(&mut *self.watching());
-        watching.into_iter().for_each(|tell| tell());
+        if let Some(outcome) = self.outcome() {
+            watching.into_iter().for_each(|tell| tell(outcome));
+        }
     }
 
     pub(super) fn thread(&self) -> ThreadId {
@@ -120,13 +122,15 @@ impl Running {
     }
 
     /// Calls `tell` when the run ends; now, if it has ended.
-    pub(super) fn when_ended(&self, tell: impl FnOnce() + Send + 'static) {
+    pub(super) fn when_ended(&self, tell: impl FnOnce(&Outcome) + Send + 'static) {
         let mut watching = self.watching();
-        if self.outcome().is_none() {
-            return watching.push(Box::new(tell));
+        match self.outcome() {
+            Some(outcome) => {
+                drop(watching);
+                tell(outcome);
+            }
+            None => watching.push(Box::new(tell)),
         }
-        drop(watching);
-        tell();
     }
 
     /// Waits until it has ended.

@@ -18,8 +18,13 @@ pub struct Scope {
 
 impl Scope {
     /// Begins a run. Its handle may be joined in the scope, or left to it.
+    ///
+    /// [`Builder::spawn_scoped`](super::Builder::spawn_scoped) does the same with settings.
     pub fn spawn<T, E: ReplyBody<T>>(&self, call: Call<T, E>) -> JoinHandle<T, E> {
-        let thread = call.spawn();
+        self.keep(call.spawn())
+    }
+
+    pub(super) fn keep<T, E>(&self, thread: JoinHandle<T, E>) -> JoinHandle<T, E> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&thread.running));
         thread
     }

@@ -1,13 +1,21 @@
 //! What belongs to an attempt of a cloud thread, on a real node.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use greenroom_actors::{Error, JobId, Refusal, ThreadId};
+use bytes::Bytes;
+use greenroom_actors::{Error, JobId, Refusal, ThreadFailure, ThreadId};
 use greenroom_node::{Node, NodeOptions};
 
 use super::attempt::Attempt;
+use super::backend::{LogsFuture, Spec, Start, Started};
+use super::gang::Gate;
+use super::local::Local;
+use super::running::Running;
+use super::{Backend, Builder, Executor, NotEnoughConcurrency};
 use crate::settings::{Cluster, Settings};
-use crate::sync::Mutex;
+use crate::sync::{Barrier, Mutex};
 use crate::time::clock_ms;
 use crate::{Client, Counter};
 
@@ -58,6 +66,7 @@ async fn what_an_attempt_holds_is_free_after_it_and_what_it_sent_has_arrived() {
     // The change of the other one is on its way when the attempt ends.
     attempt.around(async { *second.lock_async().await.expect("is free") += 5 }).await;
     attempt.end().await.expect("the node confirms");
+    assert!(client.shared().attempts().is_empty(), "no node is told any more that it runs");
     assert_eq!((value(&other, "first").await, value(&other, "second").await), (0, 5));
     let late = attempt
         .around(async {
@@ -127,4 +136,100 @@ async fn a_cancelled_attempt_waits_no_more_calls_no_more_and_gives_back_what_it_
     assert_eq!(value(&other, "mine").await, 3);
     drop(guard);
     assert_eq!(value(&other, "taken").await, 0);
+}
+
+/// Threads of this process, of which so many run at once.
+struct Limited {
+    places: Arc<AtomicUsize>,
+    beyond: Beyond,
+}
+
+/// What becomes of a thread for which there is no place.
+#[derive(Clone, Copy)]
+enum Beyond {
+    Refused,
+    /// It never starts, as one that is throttled again and again.
+    Delayed,
+}
+
+/// A thread that never starts.
+struct Delayed(Weak<Running>);
+
+impl Start for Limited {
+    fn start(&self, spec: Spec, running: &Arc<Running>) -> Result<Box<dyn Started>, ThreadFailure> {
+        let taken = self.places.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |places| places.checked_sub(1));
+        match (taken, self.beyond) {
+            (Ok(_), _) => {
+                let places = Arc::clone(&self.places);
+                running.when_ended(move |_| {
+                    places.fetch_add(1, Ordering::SeqCst);
+                });
+                Local.start(spec, running)
+            }
+            (Err(_), Beyond::Refused) => Err(ThreadFailure::NotStarted { why: "there is no place".to_owned() }),
+            (Err(_), Beyond::Delayed) => Ok(Box::new(Delayed(Arc::downgrade(running)))),
+        }
+    }
+}
+
+impl Started for Delayed {
+    fn cancel(&self) {
+        if let Some(running) = self.0.upgrade() {
+            running.end(Err(ThreadFailure::Cancelled));
+        }
+    }
+
+    fn logs(&self) -> LogsFuture {
+        Box::pin(std::future::ready(Ok(Bytes::new())))
+    }
+}
+
+#[crate::cloud]
+fn meet(key: String, parties: usize) -> Result<bool, Error> {
+    Counter::named(key.clone()).increment()?;
+    Ok(Barrier::named(key, parties).wait()?.is_leader())
+}
+
+/// Whether a gang of 80 is refused where 50 can run, and then one of 50 runs.
+fn gangs_under_a_limit(key: &str, beyond: Beyond, patience: Duration) -> NotEnoughConcurrency {
+    let backend =
+        Backend::of("limited".to_owned(), Arc::new(Limited { places: Arc::new(AtomicUsize::new(50)), beyond }));
+    let executor = Executor::with(Builder::new().backend(backend));
+    let gang = |parties| (0..parties).map(move |_| meet::call(key.to_owned(), parties));
+    let refused = match executor.gang_timeout(gang(80), patience) {
+        Err(Error::Method(refused)) => refused,
+        other => panic!("80 threads have 50 places: {other:?}"),
+    };
+    let began = Instant::now();
+    while executor.running() > 0 {
+        assert!(began.elapsed() < DEADLINE, "the gang that was refused does not end");
+        std::thread::yield_now();
+    }
+    assert_eq!(Counter::named(key).get(), Ok(0), "none of them has run");
+    let threads = executor.gang(gang(50)).expect("there is a place for each");
+    let leaders = threads.into_iter().map(|thread| thread.join().expect("no error"));
+    assert_eq!(leaders.filter(|is_leader| *is_leader).count(), 1);
+    assert_eq!(Counter::named(key).get(), Ok(50));
+    refused
+}
+
+#[test]
+fn a_gang_for_which_there_is_no_room_does_not_hang_and_none_of_it_runs() {
+    let refused = gangs_under_a_limit("refused", Beyond::Refused, DEADLINE);
+    assert_eq!(refused, NotEnoughConcurrency { started: 50, needed: 80 });
+    let refused = gangs_under_a_limit("delayed", Beyond::Delayed, Duration::from_millis(500));
+    assert!(refused.started <= 50 && refused.needed == 80, "{refused:?}");
+}
+
+#[test]
+fn a_later_attempt_passes_its_gang_s_gate_as_the_first_one_did() {
+    let client = crate::client().expect("settings");
+    let gate = Gate::new(1);
+    let first = Attempt::begin(&client, ThreadId(8), 1, None, None);
+    pollster::block_on(async {
+        let (opened, passed) = tokio::join!(gate.decide(true), gate.pass(&first));
+        assert_eq!((opened, passed), (Ok(()), Ok(())));
+        let second = Attempt::begin(&client, ThreadId(8), 2, None, None);
+        assert_eq!(gate.pass(&second).await, Ok(()));
+    });
 }

@@ -5,6 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use greenroom_actors::{JobId, ThreadId};
 use serde::{Deserialize, Serialize};
 
+use crate::cloud::gang::Gate;
+
 /// The form of events that this version writes and reads.
 const FORM: u32 = 1;
 
@@ -26,6 +28,8 @@ pub(super) struct Event {
     pub(super) job: u64,
     /// Nodes of the cluster that has the thread.
     pub(super) cluster: Vec<String>,
+    /// What holds it until all of its gang have started.
+    pub(super) gate: Option<Gate>,
     /// The encoded arguments in base64; without them the thread's object has them.
     arguments: Option<String>,
 }
@@ -61,6 +65,7 @@ impl Event {
             stack_bytes: None,
             job: job.0,
             cluster: Vec::new(),
+            gate: None,
             arguments: None,
         }
     }
@@ -126,6 +131,7 @@ mod tests {
         let mut event = Event::new("app::work", u64::MAX, ThreadId(7), JobId(u64::MAX - 1));
         (event.attempt, event.timeout_ms) = (3, Some(1_000));
         event.cluster = vec!["a:1".to_owned(), "b:2".to_owned()];
+        event.gate = Some(Gate::new(3));
         assert_eq!(event.arguments(), Ok(None));
         event.set_arguments(&[0, 255, 1]);
         assert_eq!(event.arguments(), Ok(Some(vec![0, 255, 1])));

@@ -40,6 +40,7 @@ pub(super) fn begin(
     let object = client.object(object);
     let mut event = Event::new(called.name, called.fingerprint(), thread, client.job());
     (event.cluster, event.timeout_ms) = (client.addresses(), settings.timeout.map(millis));
+    event.gate = settings.gate;
     event.stack_bytes = settings.stack_size.map(|bytes| bytes as u64);
     let travels = arguments.len() <= ARGUMENTS_BYTES_MAX;
     if travels {

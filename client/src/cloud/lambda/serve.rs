@@ -91,9 +91,10 @@ async fn run(
 ) {
     watch(client, object, attempt);
     let stack_bytes = event.stack_bytes.and_then(|bytes| usize::try_from(bytes).ok());
-    let (name, fingerprint) = (event.function.clone(), event.fingerprint);
-    let body =
-        move |attempt: &Arc<Attempt>| find(&name, fingerprint).and_then(|function| attempt.run(function, &arguments));
+    let (name, fingerprint, gate) = (event.function.clone(), event.fingerprint, event.gate.clone());
+    let body = move |attempt: &Arc<Attempt>| {
+        find(&name, fingerprint).and_then(|function| attempt.run(function, &arguments, gate.as_ref()))
+    };
     let outcome = run_on_thread(attempt, stack_bytes, body).await;
     finish(object, attempt, outcome).await;
 }

@@ -21,7 +21,8 @@ pub(super) async fn handle(invocation: Invocation) -> Result<String, Failed> {
     // The platform may deliver the event again, and that is another run: this one's session ends with it.
     let thread = ThreadId::from_random(rand::random());
     let attempt = Attempt::begin(&client, thread, 1, Some(invocation.deadline_ms), None);
-    let outcome = run_on_thread(&attempt, None, move |attempt| attempt.run(function, invocation.event.as_bytes()));
+    let outcome =
+        run_on_thread(&attempt, None, move |attempt| attempt.run(function, invocation.event.as_bytes(), None));
     let outcome = outcome.await;
     if let Err(why) = attempt.end().await {
         eprintln!("greenroom: what {} held is released after its deadline: {why}", function.name);
