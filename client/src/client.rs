@@ -170,9 +170,8 @@ impl Client {
         self.shared.table().await.map_err(ConnectError::Unreachable)
     }
 
-    /// Nodes by which others reach the same objects.
-    #[cfg(feature = "lambda")]
-    pub(crate) fn addresses(&self) -> Vec<String> {
+    /// Nodes (`host:port`) by which other processes reach the same objects: for their `GREENROOM_CLUSTER`.
+    pub fn addresses(&self) -> Vec<String> {
         self.shared.directory.seeds().to_vec()
     }
 

@@ -68,7 +68,6 @@ impl Directory {
     }
 
     /// The addresses by which the cluster was found.
-    #[cfg(feature = "lambda")]
     pub(crate) fn seeds(&self) -> &[String] {
         &self.seeds
     }

@@ -54,6 +54,33 @@ fn montecarlo_comes_as_near_to_pi_as_chance_allows() {
 }
 
 #[test]
+fn montecarlo_gives_the_same_result_on_processes_of_a_local_lambda() {
+    let on = |backend: &str| {
+        let mut program = command(env!("CARGO_BIN_EXE_montecarlo"));
+        program.args(["--workers", "3", "--points", "10000", "--json"]).env("GREENROOM_BACKEND", backend);
+        report(&program.output().expect("the program can be started"))
+    };
+    let (threads, processes) = (on("local"), on("local-lambda"));
+    assert_eq!((&threads["hits"], &threads["calls"]), (&processes["hits"], &processes["calls"]));
+}
+
+#[test]
+fn kmeans_agrees_with_threads_on_processes_of_a_local_lambda() {
+    let mut program = command(env!("CARGO_BIN_EXE_kmeans"));
+    program.args(["--workers", "3", "--iterations", "3"]).env("GREENROOM_BACKEND", "local-lambda");
+    let output = program.output().expect("the program can be started");
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn each_order_of_a_queue_is_applied_once() {
+    let arguments = ["--orders", "100", "--duplicates", "0.5", "--failures", "0.3", "--json"];
+    let report = report(&run(env!("CARGO_BIN_EXE_orders"), &arguments));
+    assert_eq!(number(&report, "/orders"), 100.0);
+    assert!(number(&report, "/delivered") > 100.0 && number(&report, "/again") > 0.0, "nothing went wrong: {report}");
+}
+
+#[test]
 fn montecarlo_is_repeated_by_its_seed() {
     let hits = |seed| report(&montecarlo(&["--points", "10000", "--seed", seed, "--json"]))["hits"].clone();
     assert_eq!(hits("1"), hits("1"));
