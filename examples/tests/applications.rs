@@ -30,6 +30,10 @@ fn barbershop(arguments: &[&str]) -> Output {
     run(env!("CARGO_BIN_EXE_barbershop"), arguments)
 }
 
+fn wordcount(arguments: &[&str]) -> Output {
+    run(env!("CARGO_BIN_EXE_wordcount"), arguments)
+}
+
 fn run(program: &str, arguments: &[&str]) -> Output {
     command(program).args(arguments).output().expect("the program can be started")
 }
@@ -38,7 +42,7 @@ fn number(report: &Value, pointer: &str) -> f64 {
     report.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("no number {pointer} in {report}"))
 }
 
-/// A file of comma-separated values for one test.
+/// A file of these lines for one test.
 fn file(name: &str, rows: &[String]) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::write(&path, rows.join("\n")).expect("the file can be written");
@@ -140,6 +144,45 @@ fn kmeans_says_what_is_wrong_with_its_data() {
         assert!(!output.status.success());
         assert!(stderr(&output).contains(expected), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn wordcount_agrees_with_threads_however_the_text_is_cut() {
+    let counted = |parts, workers| {
+        let report = report(&wordcount(&["--words", "5000", "--parts", parts, "--workers", workers, "--json"]));
+        assert_eq!((&report["exact"], &report["words"]), (&true.into(), &5_000.into()), "{report}");
+        assert_eq!(number(&report, "/parts").to_string(), parts);
+        (report["distinct"].clone(), report["top"].clone())
+    };
+    assert_eq!(counted("1", "1"), counted("7", "3"));
+}
+
+#[test]
+fn wordcount_is_repeated_by_its_seed() {
+    let top = |seed| report(&wordcount(&["--words", "2000", "--seed", seed, "--json"]))["top"].clone();
+    assert_eq!(top("1"), top("1"));
+    assert_ne!(top("1"), top("2"));
+}
+
+#[test]
+fn wordcount_counts_files_together() {
+    let one = file("one.txt", &["Green rooms, green rooms:".to_owned(), "the actors wait".to_owned()]);
+    let other = file("other.txt", &["(The actors) are \u{e4}rgerlich.".to_owned(), "\u{c4}rgerlich!".to_owned()]);
+    let files = [&*one.to_string_lossy(), &*other.to_string_lossy()];
+    let report = report(&wordcount(&[files[0], files[1], "--parts", "5", "--top", "5", "--json"]));
+    let expected = json!([["actors", 2], ["green", 2], ["rooms", 2], ["the", 2], ["ärgerlich", 2]]);
+    assert_eq!((&report["top"], &report["words"]), (&expected, &12.into()), "{report}");
+    assert_eq!((&report["texts"], &report["exact"]), (&json!(files), &true.into()), "{report}");
+}
+
+#[test]
+fn wordcount_has_a_text_for_people_and_says_which_file_is_missing() {
+    let output = wordcount(&["--words", "300", "--top", "1"]);
+    let text = String::from_utf8(output.stdout).expect("the output is text");
+    assert!(text.contains("300 words, ") && text.contains("on plain threads"), "{text}");
+    let output = wordcount(&["no/such.txt"]);
+    assert!(!output.status.success());
+    assert!(stderr(&output).contains("no/such.txt"), "{}", stderr(&output));
 }
 
 #[test]

@@ -8,8 +8,8 @@ use greenroom_actors::wire::WIRE_VERSION;
 use greenroom_actors::{Changed, ClusterId, JoinRefusal, NodeId, TableVersion, View, ViewCommand};
 use greenroom_node::raft::{DataError, GroupError, RaftNode, Standing};
 use greenroom_rpc::group::{Admitted, GroupRefusal, decode_result, propose};
-use greenroom_rpc::proto::JoinRequest;
 use greenroom_rpc::proto::group_client::GroupClient;
+use greenroom_rpc::proto::{JoinRequest, ProposeRequest};
 use greenroom_rpc::{describe, dial};
 
 use raft_world::{CLUSTER, DEADLINE, TestNode, World, clock_ms, incarnation, options, soon};
@@ -118,6 +118,55 @@ async fn a_node_with_a_disk_is_the_same_one_when_it_is_started_anew() {
     assert!(!view.members.contains_key(&before));
     assert_eq!(view.n_lost(), 16, "what the first process had in memory is lost, and the view says so");
     again.has_lease("it has a lease", true).await;
+}
+
+#[tokio::test]
+async fn a_leader_that_is_started_anew_decides_nothing_before_it_knows_what_is_committed() {
+    let world = World::default();
+    let folder = tempfile::tempdir().expect("makes a folder");
+    let a = world.node("a", Some(folder.path())).await;
+    a.raft.found(16, 2, incarnation(), DEADLINE).await.expect("founds");
+    let (b, c) = (world.joined("b", &a).await, world.joined("c", &a).await);
+    a.votes("all three vote", |voters| voters.len() == 3).await;
+    let cluster = a.raft.cluster();
+    drop((a, b, c));
+
+    // It leads on, and nobody tells it what the others have acknowledged: so it does not know who is a member.
+    let again = world.node("a", Some(folder.path())).await;
+    soon("it leads on", || again.raft.is_leading()).await;
+    assert_eq!(again.raft.view().borrow().cluster, ClusterId(0));
+    let command = postcard::to_allocvec(&ViewCommand::Forget(NodeId(1))).expect("encodes").into();
+    let request = ProposeRequest { cluster: cluster.0, command, timeout_ms: 60_000, forwarded: true };
+    let channel = dial(&again.me.address, DEADLINE).await.expect("answers");
+    let mut client = GroupClient::new(channel);
+    let answer = tokio::time::timeout(DEADLINE, client.propose(request)).await.expect("does not wait for the others");
+    let answer = decode_result::<Changed>(&answer.expect("answers").into_inner().result);
+    assert_eq!(answer, Err(GroupRefusal::NotReady));
+}
+
+#[tokio::test]
+async fn a_leader_that_left_and_is_started_anew_is_let_in() {
+    let world = World::default();
+    let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().expect("makes a folder")).collect();
+    let a = world.node("a", Some(folders[0].path())).await;
+    a.raft.found(16, 2, incarnation(), DEADLINE).await.expect("founds");
+    let mut others = Vec::new();
+    for (name, folder) in [("b", &folders[1]), ("c", &folders[2])] {
+        let node = world.node(name, Some(folder.path())).await;
+        node.raft.join(std::slice::from_ref(&a.me.address), incarnation(), DEADLINE).await.expect("joins");
+        others.push(node);
+    }
+    a.votes("all three vote", |voters| voters.len() == 3).await;
+    let (left, identity, address) = (a.node(), a.raft.identity(), a.me.address.parse().expect("is an address"));
+    assert_eq!(a.proposes(ViewCommand::Leave(left)).await, Changed::Yes);
+    a.votes("it does not vote any more", |voters| !voters.contains(&identity)).await;
+    assert!(a.raft.is_leading(), "the others have not noticed anything yet");
+    drop(a);
+    let again = world.node_at("a", Some(folders[0].path()), address).await;
+    let seeds: Vec<_> = others.iter().map(|node| node.me.address.clone()).collect();
+    again.raft.join(&seeds, incarnation(), DEADLINE).await.expect("joins anew");
+    again.belongs(&seeds).await;
+    assert_ne!(again.node(), left);
 }
 
 #[tokio::test]

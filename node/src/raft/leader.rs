@@ -13,7 +13,6 @@ use greenroom_actors::{
 };
 use greenroom_rpc::group::{Admitted, GroupRefusal, Renewal};
 use greenroom_rpc::proto::JoinRequest;
-use openraft::ServerState;
 use openraft::error::{ClientWriteError, RaftError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -105,10 +104,10 @@ impl Leader {
             self.hear(ask);
         }
         self.see_who_leads();
-        if self.leading.is_none() {
+        let (metrics, now) = (self.metrics.borrow().clone(), self.now());
+        if !self.leading.as_ref().is_some_and(|leading| leading.knows_all(&metrics)) {
             return;
         }
-        let (metrics, now) = (self.metrics.borrow().clone(), self.now());
         self.granter.tick(now);
         self.begin_round();
         self.change_members(&metrics);
@@ -116,16 +115,13 @@ impl Leader {
     }
 
     fn see_who_leads(&mut self) {
-        let term = {
-            let metrics = self.metrics.borrow();
-            let leads = metrics.state == ServerState::Leader && metrics.running_state.is_ok();
-            leads.then_some(metrics.current_term)
-        };
+        let leading = Leading::new(&self.metrics.borrow());
+        let term = leading.as_ref().map(|leading| leading.term);
         if self.leading.as_ref().map(|leading| leading.term) == term {
             return;
         }
         // Whoever waited for something of the term before finds the answer closed.
-        self.leading = term.map(|term| Leading { term, ..Leading::default() });
+        self.leading = leading;
         self.coordinator = Coordinator::new(CoordinatorSettings::default());
         match term {
             Some(term) => {
@@ -143,6 +139,7 @@ impl Leader {
         self.see_who_leads();
         let result = match (&mut self.leading, question) {
             (None, _) => Err((reply, GroupRefusal::NotLeader)),
+            (Some(leading), _) if !leading.knows_all(&self.metrics.borrow()) => Err((reply, GroupRefusal::NotReady)),
             (Some(leading), Question::Renew(node, id)) => {
                 if leading.waiting.len() >= 2 * MEMBERS_MAX && !leading.waiting.contains_key(&node) {
                     Err((reply, GroupRefusal::Busy))
@@ -163,7 +160,7 @@ impl Leader {
 
     fn hear_join(&mut self, request: JoinRequest, reply: Reply) -> Result<(), (Reply, GroupRefusal)> {
         if self.view().cluster == ClusterId(0) {
-            // Whoever leads anew may have to apply first what it has in its log.
+            // It is about to be founded.
             return Err((reply, GroupRefusal::NotReady));
         }
         // What would be refused now is not let into the group first.
@@ -265,7 +262,7 @@ impl Leader {
         if !leading.is_changing_members {
             let joining = |joining: &Joining| (joining.request.identity, joining.request.address.clone());
             let joining = leading.joins.values().map(joining).collect();
-            if let Some(change) = next_change(&view, group, &joining, &ready) {
+            if let Some(change) = next_change(&view, group, &joining, &ready, self.group.identity) {
                 leading.is_changing_members = true;
                 let (term, group, settled) = (leading.term, Arc::clone(&self.group), self.settled.subscribe());
                 self.under_way.spawn(change_members(group, term, change, settled));

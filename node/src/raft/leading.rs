@@ -6,15 +6,18 @@ use std::sync::Arc;
 use greenroom_actors::{Changed, Identity, Incarnation, NodeId, RenewalId, ViewCommand};
 use greenroom_rpc::group::GroupRefusal;
 use greenroom_rpc::proto::JoinRequest;
-use openraft::ChangeMembers;
+use openraft::{ChangeMembers, ServerState};
 use tokio::sync::watch;
 
 use super::group::{Group, Reply};
+use super::types::Metrics;
 
 /// What is under way while this process leads in one term.
 #[derive(Default)]
 pub(super) struct Leading {
     pub(super) term: u64,
+    /// The last entry that this process had when it began.
+    pub(super) from: u64,
     /// Renewals by node: those that came since the round began, and those that the round is about.
     pub(super) waiting: BTreeMap<NodeId, (RenewalId, Reply)>,
     pub(super) in_round: BTreeMap<NodeId, (RenewalId, Reply)>,
@@ -24,6 +27,23 @@ pub(super) struct Leading {
     pub(super) n_planned: usize,
     /// Processes that are joining, by identity.
     pub(super) joins: BTreeMap<u64, Joining>,
+}
+
+impl Leading {
+    /// What a process with these metrics begins to lead, if it leads.
+    pub(super) fn new(metrics: &Metrics) -> Option<Self> {
+        let leads = metrics.state == ServerState::Leader && metrics.running_state.is_ok();
+        let from = metrics.last_log_index.unwrap_or(0);
+        leads.then(|| Self { term: metrics.current_term, from, ..Self::default() })
+    }
+
+    /// Whether the view has all that was committed before this process began to lead; nothing is decided or granted before.
+    ///
+    /// A process that led and is started anew leads on in its term, with a view that is empty at first, and openraft would
+    /// confirm at once that it leads: its members would be told that they are none, and drop what they have.
+    pub(super) fn knows_all(&self, metrics: &Metrics) -> bool {
+        metrics.last_applied.is_some_and(|applied| applied.index >= self.from)
+    }
 }
 
 pub(super) struct Joining {
@@ -82,5 +102,37 @@ pub(super) fn join_command(request: &JoinRequest) -> ViewCommand {
         incarnation: Incarnation(request.incarnation),
         identity: Identity(request.identity),
         replaces: request.replaces.map(NodeId),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft::{CommittedLeaderId, LogId};
+
+    use super::*;
+
+    fn metrics(state: ServerState, last: u64, applied: Option<u64>) -> Metrics {
+        let mut metrics = Metrics::new_initial(7);
+        (metrics.state, metrics.current_term, metrics.last_log_index) = (state, 3, Some(last));
+        metrics.last_applied = applied.map(|index| LogId::new(CommittedLeaderId::new(3, 7), index));
+        metrics
+    }
+
+    #[test]
+    fn who_leads_on_after_a_new_start_knows_all_when_its_whole_log_is_applied() {
+        let leading = Leading::new(&metrics(ServerState::Leader, 9, None)).expect("leads");
+        for applied in [None, Some(0), Some(8)] {
+            assert!(!leading.knows_all(&metrics(ServerState::Leader, 9, applied)), "{applied:?}");
+        }
+        assert!(leading.knows_all(&metrics(ServerState::Leader, 9, Some(9))));
+        // What it adds itself takes nothing away.
+        assert!(leading.knows_all(&metrics(ServerState::Leader, 12, Some(9))));
+    }
+
+    #[test]
+    fn who_follows_or_stands_leads_nothing() {
+        for state in [ServerState::Follower, ServerState::Candidate, ServerState::Learner] {
+            assert!(Leading::new(&metrics(state, 9, Some(9))).is_none(), "{state:?}");
+        }
     }
 }

@@ -5,15 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use greenroom_actors::{Identity, NodeId, View};
 use openraft::{ChangeMembers, Membership};
 
+use super::types::Metrics;
+
 /// The next change of the group's members, if there should be one; it is proposed when the one before has been answered.
 ///
 /// Whoever is a member of the view, or `joining` (by identity, with the address), is in the group. `ready` are the members that
-/// have a lease and nearly all entries: only they become voters.
+/// have a lease and nearly all entries: only they become voters. Whoever leads, `me`, does not take itself out, as openraft
+/// bears no change by a leader that is not in the group; the next one does.
 pub(super) fn next_change(
     view: &View,
     group: &Membership<u64, String>,
     joining: &BTreeMap<u64, String>,
     ready: &BTreeSet<NodeId>,
+    me: Identity,
 ) -> Option<ChangeMembers<u64, String>> {
     if let [_, .., last] = &group.get_joint_config()[..] {
         // A leader before this one did not come to the end of its change.
@@ -33,15 +37,45 @@ pub(super) fn next_change(
     if let Some(next) = view.voters(&voters, ready) {
         return Some(ChangeMembers::ReplaceAllVoters(next.into_iter().map(|identity| identity.0).collect()));
     }
-    let surplus: BTreeSet<u64> = group.learner_ids().filter(|identity| !wanted.contains_key(identity)).collect();
+    let is_surplus = |identity: &u64| *identity != me.0 && !wanted.contains_key(identity);
+    let surplus: BTreeSet<u64> = group.learner_ids().filter(is_surplus).collect();
     (!surplus.is_empty()).then_some(ChangeMembers::RemoveNodes(surplus))
+}
+
+/// Who votes; `None` while that is changed, which is over when it is committed: whoever stops voting is needed until then, as
+/// those who vote from then on may not all know of it.
+pub(super) fn settled_voters(metrics: &Metrics) -> Option<BTreeSet<Identity>> {
+    let members = &metrics.membership_config;
+    match &members.membership().get_joint_config()[..] {
+        [voters] if *members.log_id() <= metrics.last_applied => Some(voters.iter().copied().map(Identity).collect()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use greenroom_actors::{ClusterId, Incarnation, ViewCommand};
+    use std::sync::Arc;
 
+    use greenroom_actors::{ClusterId, Incarnation, ViewCommand};
+    use openraft::CommittedLeaderId;
+
+    use super::super::types::{LogId, StoredMembership};
     use super::*;
+
+    #[test]
+    fn who_votes_is_settled_when_the_change_is_committed() {
+        let at = |index| Some(LogId::new(CommittedLeaderId::new(1, 0), index));
+        let settled = |configs: &[&[u64]], applied| {
+            let mut metrics = Metrics::new_initial(0);
+            metrics.membership_config = Arc::new(StoredMembership::new(at(5), group(configs, &[0, 1, 2])));
+            metrics.last_applied = applied;
+            settled_voters(&metrics)
+        };
+        assert_eq!(settled(&[&[1]], None), None);
+        assert_eq!(settled(&[&[1]], at(4)), None);
+        assert_eq!(settled(&[&[1]], at(5)), Some([Identity(1)].into()));
+        assert_eq!(settled(&[&[0, 1, 2], &[1]], at(5)), None);
+    }
 
     /// A view whose node n has the name, address and identity n.
     fn view(n_nodes: u64) -> View {
@@ -62,7 +96,7 @@ mod tests {
 
     fn next(view: &View, group: &Membership<u64, String>, joining: &[u64]) -> Option<ChangeMembers<u64, String>> {
         let joining = joining.iter().map(|n| (*n, n.to_string())).collect();
-        next_change(view, group, &joining, &view.members.keys().copied().collect())
+        next_change(view, group, &joining, &view.members.keys().copied().collect(), Identity(0))
     }
 
     fn voters(voters: &[u64]) -> Option<ChangeMembers<u64, String>> {
@@ -80,13 +114,13 @@ mod tests {
         let new = [(7, "7".to_owned())].into();
         assert_eq!(next(&view, &alone, &[7]), Some(ChangeMembers::SetNodes(new)));
         assert_eq!(next(&view, &alone, &[]), voters(&[0, 1, 2]));
-        assert_eq!(next_change(&view, &alone, &BTreeMap::new(), &[NodeId(0), NodeId(1)].into()), None);
+        assert_eq!(next_change(&view, &alone, &BTreeMap::new(), &[NodeId(0), NodeId(1)].into(), Identity(0)), None);
     }
 
     #[test]
     fn a_process_that_is_back_elsewhere_is_found_there() {
         let joining = [(1, "elsewhere".to_owned())].into();
-        let change = next_change(&view(2), &group(&[&[0]], &[0, 1]), &joining, &BTreeSet::new());
+        let change = next_change(&view(2), &group(&[&[0]], &[0, 1]), &joining, &BTreeSet::new(), Identity(0));
         assert_eq!(change, Some(ChangeMembers::SetNodes(joining)));
     }
 
@@ -95,6 +129,14 @@ mod tests {
         let surplus = [9].into();
         assert_eq!(next(&view(2), &group(&[&[0]], &[0, 1, 9]), &[]), Some(ChangeMembers::RemoveNodes(surplus)));
         assert_eq!(next(&view(2), &group(&[&[0]], &[0, 1, 9]), &[9]), None);
+    }
+
+    #[test]
+    fn who_leads_and_is_no_member_any_more_is_taken_out_by_the_next_leader() {
+        let (view, group) = (view(2), group(&[&[0]], &[0, 1, 2]));
+        let led_by = |me| next_change(&view, &group, &BTreeMap::new(), &BTreeSet::new(), me);
+        assert_eq!(led_by(Identity(2)), None);
+        assert_eq!(led_by(Identity(1)), Some(ChangeMembers::RemoveNodes([2].into())));
     }
 
     #[test]

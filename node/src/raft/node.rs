@@ -23,6 +23,7 @@ use super::holder::hold;
 use super::leader::Leader;
 use super::lease_cell::{Holding, LeaseCell};
 use super::log_store::LogStore;
+use super::membership::settled_voters;
 use super::network::{MESSAGE_BYTES_MAX, Network, Peers};
 use super::options::RaftOptions;
 use super::questions::{Answer, Question};
@@ -144,13 +145,9 @@ impl RaftNode {
         self.group.raft.metrics().borrow().current_term
     }
 
-    /// The identities of who votes in the group, as far as this process knows; `None` while they are changed.
+    /// The identities of who votes in the group, as far as this process knows; `None` until a change of them is committed.
     pub fn voters(&self) -> Option<BTreeSet<Identity>> {
-        let members = Arc::clone(&self.group.raft.metrics().borrow().membership_config);
-        match &members.membership().get_joint_config()[..] {
-            [voters] => Some(voters.iter().copied().map(Identity).collect()),
-            _ => None,
-        }
+        settled_voters(&self.group.raft.metrics().borrow())
     }
 
     /// The view, as far as it has been told here; each one as it comes.

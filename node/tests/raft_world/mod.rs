@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "as any module of tests that is shared")]
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -55,7 +56,7 @@ impl World {
     pub async fn node_at(&self, name: &str, data: Option<&Path>, address: SocketAddr) -> TestNode {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("starts a thread");
-        let listener = runtime.spawn(TcpListener::bind(address)).await.expect("runs").expect("binds");
+        let listener = runtime.spawn(bound(address)).await.expect("runs");
         let address = listener.local_addr().expect("is bound").to_string();
         let me = Me { cluster_name: CLUSTER.to_owned(), name: name.to_owned(), address };
         let raft = runtime.spawn(RaftNode::open(me.clone(), options(data))).await.expect("runs").expect("opens");
@@ -161,6 +162,21 @@ impl TestNode {
     pub async fn proposes(&self, command: ViewCommand) -> Changed {
         self.raft.propose(command, DEADLINE).await.expect("is answered")
     }
+}
+
+/// Listens there, as soon as the runtime of a node that was there before has let the port go.
+async fn bound(address: SocketAddr) -> TcpListener {
+    let binds = async {
+        let mut again = tokio::time::interval(Duration::from_millis(5));
+        loop {
+            again.tick().await;
+            match TcpListener::bind(address).await {
+                Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+                other => return other.expect("binds"),
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, binds).await.expect("the port is free")
 }
 
 /// Waits for a fact that is announced.
