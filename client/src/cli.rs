@@ -7,6 +7,7 @@ mod describe;
 #[cfg(feature = "embedded")]
 mod dev;
 mod forget;
+mod jobs;
 #[cfg(all(feature = "lambda", target_os = "linux"))]
 mod lambda;
 mod leave;
@@ -79,6 +80,10 @@ enum Command {
     Watch(watch::WatchCommand),
     /// Remove an object; calls that wait in it end with an error
     Delete(delete::DeleteCommand),
+    /// List the jobs that have cloud threads on a platform
+    Jobs(jobs::JobsCommand),
+    /// Show the cloud threads of a job, or cancel them
+    Job(jobs::JobCommand),
     /// List the object types of this program, with their methods
     Types(types::TypesCommand),
 }
@@ -190,6 +195,8 @@ impl Tool {
             Command::Describe(command) => describe::run(self, command),
             Command::Watch(command) => watch::run(self, command),
             Command::Delete(command) => delete::run(self, command),
+            Command::Jobs(command) => jobs::list(command),
+            Command::Job(command) => jobs::show(command),
             Command::Types(command) => types::run(self, command),
         }
     }

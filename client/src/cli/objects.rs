@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use greenroom_actors::objects::CloudThreadObject;
+use greenroom_actors::{JobId, Object};
 use greenroom_rpc::proto::{ListObjectsRequest, ObjectId, ObjectRow};
 use serde::Serialize;
 
@@ -102,9 +104,9 @@ struct NodeListing {
 pub(super) fn run(tool: &Tool, command: &ObjectsCommand) -> Result<ExitCode, Failure> {
     let listing = client_runtime()?.block_on(async {
         let type_name = command.type_name.as_deref();
-        match (gather(command, type_name).await, type_name) {
+        match (listing(command, type_name).await, type_name) {
             (Err(Failure::Usage(why)), Some(name)) => match names::type_behind(name) {
-                Some(behind) => gather(command, Some(behind)).await,
+                Some(behind) => listing(command, Some(behind)).await,
                 None => Err(Failure::Usage(names::unknown_type(&tool.registry, name, why))),
             },
             (listing, _) => listing,
@@ -121,9 +123,27 @@ pub(super) fn run(tool: &Tool, command: &ObjectsCommand) -> Result<ExitCode, Fai
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks all nodes of the cluster at once.
-async fn gather(command: &ObjectsCommand, type_name: Option<&str>) -> Result<Listing, Failure> {
-    let table = reach::find_table(&command.cluster.cluster.0).await?;
+/// The cloud threads of a job, or of all, in the order of their ids.
+pub(super) async fn threads(cluster: &ClusterArgument, job: Option<JobId>) -> Result<Vec<(Job, String)>, Failure> {
+    let request = ListObjectsRequest {
+        type_name: Some(CloudThreadObject::TYPE.name.to_owned()),
+        job: job.map(|job| job.0),
+        limit: u32::try_from(PAGE_ROWS_MAX).unwrap_or(u32::MAX),
+        ..ListObjectsRequest::default()
+    };
+    let gathered = gather(cluster, request, usize::MAX).await?;
+    for DownNode { name, reason } in &gathered.down {
+        output::note(format_args!("{name} is down, its threads are missing: {reason}"));
+    }
+    let rows = gathered.all.first.into_values().map(|row| {
+        let id = row.id.unwrap_or_default();
+        (Job::seen(id.job, row.job_name), id.key)
+    });
+    Ok(rows.collect())
+}
+
+/// Lists what the words after `objects` ask for.
+async fn listing(command: &ObjectsCommand, type_name: Option<&str>) -> Result<Listing, Failure> {
     let limit = usize::try_from(command.limit).unwrap_or(usize::MAX);
     let request = ListObjectsRequest {
         type_name: type_name.map(str::to_owned),
@@ -133,6 +153,20 @@ async fn gather(command: &ObjectsCommand, type_name: Option<&str>) -> Result<Lis
         limit: u32::try_from(limit.min(PAGE_ROWS_MAX)).unwrap_or(u32::MAX),
         ..ListObjectsRequest::default()
     };
+    let Gathered { all, down } = gather(&command.cluster, request, limit).await?;
+    let objects = all.first.into_values().take(limit).map(ObjectPart::new).collect();
+    Ok(Listing { objects, count: all.count, down })
+}
+
+/// What the nodes that answer have, and which do not.
+struct Gathered {
+    all: NodeListing,
+    down: Vec<DownNode>,
+}
+
+/// Asks all nodes of the cluster at once.
+async fn gather(cluster: &ClusterArgument, request: ListObjectsRequest, limit: usize) -> Result<Gathered, Failure> {
+    let table = reach::find_table(&cluster.cluster.0).await?;
     let ask = |address: &String| tokio::spawn(list(address.clone(), request.clone(), limit));
     let asked: Vec<_> = table.members.iter().map(|member| ask(&member.address)).collect();
     let (mut all, mut down, mut senseless, mut n_answers) = (NodeListing::default(), Vec::new(), None, 0);
@@ -154,10 +188,7 @@ async fn gather(command: &ObjectsCommand, type_name: Option<&str>) -> Result<Lis
             let reasons: Vec<_> = down.into_iter().map(|node| node.reason).collect();
             Err(Failure::Failed(super::no_cluster(reasons.join("; "))))
         }
-        _ => {
-            let objects = all.first.into_values().take(limit).map(ObjectPart::new).collect();
-            Ok(Listing { objects, count: all.count, down })
-        }
+        _ => Ok(Gathered { all, down }),
     }
 }
 
