@@ -2,8 +2,7 @@
 
 mod stage;
 
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::pin::pin;
 use std::time::Duration;
 
 use greenroom::sync::channel::{
@@ -63,11 +62,6 @@ fn start_send<'a, T: Value>(
 fn start_recv<'a, T: Value>(stage: &'a Stage, receiver: &Receiver<T>) -> Started<'a, Result<T, Error<RecvError>>> {
     let receiver = receiver.clone();
     stage.start(async move { receiver.recv_async().await })
-}
-
-/// Makes the call of a future, and leaves its answer unseen.
-fn make<F: Future>(future: Pin<&mut F>) {
-    assert!(matches!(future.poll(&mut Context::from_waker(Waker::noop())), Poll::Pending), "it has an answer at once");
 }
 
 fn values_arrive_once_and_in_order(stage: &Stage) {
@@ -333,14 +327,14 @@ fn what_an_unseen_answer_brought_goes_back_to_its_place(stage: &Stage) {
     // The connections are there: from here on a call is made when it is polled first.
     assert_eq!((own.len(), receiver.len()), (Ok(0), Ok(0)));
     let (mut first, mut second) = (Box::pin(receiver.recv_async()), Box::pin(receiver.recv_many_async(2)));
-    make(first.as_mut());
+    stage.make(first.as_mut());
     stage.until_parked(receiver.object(), 1);
-    make(second.as_mut());
+    stage.make(second.as_mut());
     stage.until_parked(receiver.object(), 2);
     sender.send(0_u64).expect("sends");
     sender.send_all([1, 2, 3]).expect("sends");
     let mut third = Box::pin(receiver.try_recv_async());
-    make(third.as_mut());
+    stage.make(third.as_mut());
     until("all are taken", || own.len() == Ok(0));
     drop(first);
     until("it is given back", || own.len() == Ok(1));
@@ -357,7 +351,7 @@ fn what_an_unseen_answer_brought_goes_to_the_next_who_waits(stage: &Stage) {
         let (sessions, sender, receiver) = ends(stage, &channel);
         assert_eq!(receiver.len(), Ok(0));
         let mut unseen = pin!(Some(Box::pin(receiver.recv_async())));
-        make(unseen.as_mut().as_pin_mut().expect("is there"));
+        stage.make(unseen.as_mut().as_pin_mut().expect("is there"));
         stage.until_parked(receiver.object(), 1);
         let next = start_recv(stage, &self::receiver(&sessions[0], &channel));
         stage.until_parked(receiver.object(), 2);
@@ -375,7 +369,7 @@ fn a_sender_whose_registration_nobody_saw_never_was_one(stage: &Stage) {
     let (channel, receiver) = (channel.through(session.caller()), receiver(&watching, &channel));
     assert_eq!((channel.receiver().len(), receiver.len()), (Ok(0), Ok(0)));
     let mut unseen = Box::pin(channel.sender_async());
-    make(unseen.as_mut());
+    stage.make(unseen.as_mut());
     until("it is registered", || receiver.sender_count() == Ok(1));
     drop(unseen);
     until("it is not", || receiver.sender_count() == Ok(0));
@@ -383,7 +377,7 @@ fn a_sender_whose_registration_nobody_saw_never_was_one(stage: &Stage) {
 
     let first = channel.sender().expect("is open");
     let mut unseen = Box::pin(channel.sender_async());
-    make(unseen.as_mut());
+    stage.make(unseen.as_mut());
     until("it is registered", || receiver.sender_count() == Ok(2));
     drop(first);
     until("one has left", || receiver.sender_count() == Ok(1));

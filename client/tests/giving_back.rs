@@ -142,17 +142,22 @@ async fn answers_that_nobody_takes_cost_no_lanes() {
     let teller = client.object(LaneTeller::named("t"));
     let sees = other.object(LaneTeller::named("t"));
     teller.write_async().await.expect("writes");
+    let mut n_untaken = 0;
     for round in 0..ROUNDS {
         let mut write = Box::pin(teller.write_async());
         let mut read = Box::pin(teller.n_calls_async());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        assert!(write.as_mut().poll(&mut context).is_pending() && read.as_mut().poll(&mut context).is_pending());
+        // A machine that takes this thread's turn away in the middle of a poll may bring an answer within it.
+        let (write_waits, read_waits) =
+            (write.as_mut().poll(&mut context).is_pending(), read.as_mut().poll(&mut context).is_pending());
+        n_untaken += u64::from(write_waits && read_waits);
         until("it is written", async || sees.n_calls_async().await == Ok(round + 2)).await;
         // An answered call behind them on the same stream: their answers are here.
         teller.n_calls_async().await.expect("reads");
         drop((write, read));
         teller.n_calls_async().await.expect("reads");
     }
+    assert!(n_untaken > ROUNDS / 2, "only {n_untaken} rounds left their answers");
     let lane = teller.write_async().await.expect("writes");
     assert!(lane < 20, "lane {lane} after {ROUNDS} rounds");
 }

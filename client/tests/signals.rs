@@ -236,14 +236,14 @@ fn a_permit_that_was_taken_and_not_seen_is_passed_on(stage: &Stage) {
     let [one, other] = stage.sessions().map(|session: Session| notify(&session));
     let has_permit = || stage.describe(one.object())["state"]["permit"] == true;
     one.notify_one().expect("notifies");
-    let taken = stage::answered(one.try_notified_async(), || !has_permit());
+    let taken = stage.answered(one.try_notified_async(), || !has_permit());
     drop(taken);
     stage::until("it is kept again", has_permit);
-    let taken = stage::answered(one.try_notified_async(), || !has_permit());
+    let taken = stage.answered(one.try_notified_async(), || !has_permit());
     let waits = notified(stage, &other, 1);
     drop(taken);
     assert_eq!(waits.finish(), Ok(()));
-    let nothing = stage::answered(one.try_notified_async(), || one.try_notified() == Ok(false));
+    let nothing = stage.answered(one.try_notified_async(), || one.try_notified() == Ok(false));
     drop(nothing);
     assert_eq!(one.try_notified(), Ok(false), "where nothing was taken, nothing comes back");
 }

@@ -5,8 +5,9 @@
 //! 3. `philosophers`: who needs two things at a time; on locks, on semaphores, and on plain threads.
 //! 4. `boundedbuffer`: who waits for what; a monitor of one's own, a lock with two conditions, and a channel.
 //! 5. `barbershop`: the sleeping barber; a channel with few places, an event, and a promise for each customer.
-//! 6. `wordcount`: map-reduce over text files; cloud threads merge what they count into one map.
-//! 7. `workerpool`: workers that are processes, on the nodes of a cluster.
+//! 6. `santa`: the Santa Claus problem; one story on local objects, on shared objects, and with cloud threads.
+//! 7. `wordcount`: map-reduce over text files; cloud threads merge what they count into one map.
+//! 8. `workerpool`: workers that are processes, on the nodes of a cluster.
 //!
 //! [`idioms`] has small programs on `std::sync` and their ports, and the guide that shows how they differ.
 //!
@@ -17,6 +18,7 @@ mod fresh;
 pub mod idioms;
 pub mod kmeans;
 mod progress;
+pub mod santa;
 pub mod wordcount;
 
 pub use fresh::fresh;

@@ -34,6 +34,10 @@ fn wordcount(arguments: &[&str]) -> Output {
     run(env!("CARGO_BIN_EXE_wordcount"), arguments)
 }
 
+fn santa(arguments: &[&str]) -> Output {
+    run(env!("CARGO_BIN_EXE_santa"), arguments)
+}
+
 fn run(program: &str, arguments: &[&str]) -> Output {
     command(program).args(arguments).output().expect("the program can be started")
 }
@@ -227,11 +231,24 @@ fn barbershop_without_chairs_counts_everybody() {
 }
 
 #[test]
+fn santa_delivers_each_year_whatever_the_threads_and_objects() {
+    let report = report(&santa(&["--years", "3", "--holiday", "5", "--json"]));
+    assert_eq!(report["exact"], true, "{report}");
+    let played = report["played"].as_array().expect("there are three");
+    let names: Vec<_> = played.iter().map(|played| played["name"].as_str().unwrap_or_default()).collect();
+    assert_eq!(names, ["threads, local objects", "threads, shared objects", "cloud threads, shared objects"]);
+    for played in played {
+        assert_eq!((&played["deliveries"], &played["violations"]), (&3.into(), &0.into()), "{played}");
+    }
+}
+
+#[test]
 fn the_applications_of_synchronizers_have_a_text_for_people() {
     for (output, expected) in [
         (philosophers(&["--meals", "2"]), "at each dinner every fork was used 4 times"),
         (boundedbuffer(&["--pairs", "1", "--items", "5"]), "every item went through once"),
         (barbershop(&["--customers", "3"]), "of 3 customers 3 were shorn and 0 turned away"),
+        (santa(&["--years", "1", "--elves", "3"]), "elves came in threes, and never both"),
     ] {
         assert!(output.status.success(), "{}", stderr(&output));
         let text = String::from_utf8(output.stdout).expect("the output is text");
@@ -249,6 +266,8 @@ fn the_applications_of_synchronizers_refuse_sizes_that_make_no_sense() {
         (boundedbuffer(&["--items", "many"]), "--items"),
         (barbershop(&["--barbers", "0"]), "--barbers"),
         (barbershop(&["--customers", "0"]), "--customers"),
+        (santa(&["--years", "0"]), "--years"),
+        (santa(&["--elves", "2"]), "--elves"),
     ] {
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
         assert!(stderr(&output).contains(argument), "{}", stderr(&output));

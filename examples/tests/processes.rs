@@ -36,3 +36,13 @@ fn wordcount_counts_the_same_on_processes() {
         }
     }
 }
+
+#[test]
+fn santa_is_served_by_twenty_processes_at_once() {
+    let report = report(&output(&mut on_processes(env!("CARGO_BIN_EXE_santa"), &["--years", "2", "--json"])));
+    assert_eq!(report["exact"], true, "{report}");
+    let played = &report["played"][2];
+    assert_eq!(played["name"], "cloud threads, shared objects");
+    // Each delivery takes all nine reindeer and Santa: with fewer processes at once there is none.
+    assert_eq!((&played["deliveries"], &played["violations"]), (&2.into(), &0.into()), "{report}");
+}

@@ -11,7 +11,7 @@ mod pure;
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
@@ -97,6 +97,31 @@ impl Stage {
         Held { _future: future }
     }
 
+    /// Makes the call of a future, and leaves its answer unseen. The clients' only thread, which reads answers, is held up
+    /// meanwhile: on a busy machine one might come within the poll.
+    pub fn make<T>(&self, call: Pin<&mut (impl Future<Output = T> + ?Sized)>) {
+        let (tell, told) = mpsc::channel();
+        let (made, is_made) = mpsc::channel::<()>();
+        let reader = self.runtime.spawn(async move {
+            tell.send(()).expect("it is waited for");
+            // Nothing is sent: the other end is dropped.
+            let _ = is_made.recv();
+        });
+        told.recv().expect("the thread is held up");
+        let answer = call.poll(&mut Context::from_waker(Waker::noop()));
+        drop(made);
+        self.runtime.block_on(reader).expect("does not panic");
+        assert!(answer.is_pending(), "it has an answer at once");
+    }
+
+    /// Makes a call, and lets its answer, which is on its way once that is so, lie there: dropping what this returns gives up.
+    pub fn answered<'f, T>(&self, call: impl Future<Output = T> + 'f, so: impl FnMut() -> bool) -> Held<'f, T> {
+        let mut future = Box::pin(call);
+        self.make(future.as_mut());
+        until("the call has been answered", so);
+        Held { _future: future }
+    }
+
     /// What an object says of itself: `state`, `holders`, `parked`.
     pub fn describe(&self, object: &RawHandle) -> serde_json::Value {
         object.describe().expect("describes")
@@ -161,15 +186,6 @@ pub fn until(what: &str, mut so: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "{what}: not within {DEADLINE:?}");
         std::thread::yield_now();
     }
-}
-
-/// Makes a call, and lets its answer, which is on its way once that is so, lie there: dropping what this returns gives up.
-pub fn answered<'f, T>(call: impl Future<Output = T> + 'f, so: impl FnMut() -> bool) -> Held<'f, T> {
-    let mut future = Box::pin(call);
-    let answer = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-    assert!(answer.is_pending(), "the poll that makes a call does not see its answer");
-    until("the call has been answered", so);
-    Held { _future: future }
 }
 
 /// Waits until there is something.
