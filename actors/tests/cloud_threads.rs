@@ -202,6 +202,17 @@ fn an_attempt_is_lost_with_its_session_and_with_that_of_its_process() {
 }
 
 #[test]
+fn an_attempt_follows_its_process_into_another_session() {
+    let mut stage = Stage::new(0, false);
+    assert_eq!(stage.start(PROCESS, 1, 10), run());
+    assert_eq!(stage.start(OTHER_PROCESS, 1, 10), run(), "the same delivery, whose first answer was lost");
+    stage.bench.end_session(PROCESS);
+    assert!(stage.outcome().is_none(), "its process lives");
+    stage.bench.end_session(OTHER_PROCESS);
+    assert!(is_lost(stage.outcome().as_ref(), 1));
+}
+
+#[test]
 fn an_attempt_whose_time_is_over_says_so() {
     let mut stage = Stage::new(0, false);
     assert_eq!(stage.start(PROCESS, 1, 10), run());

@@ -115,13 +115,17 @@ impl CloudThreadObject {
     /// It must be asked in the session of the process and not in that of the attempt, which two deliveries would share.
     pub fn start(&mut self, attempt: u8, delivery: u64, ends_ms: Option<u64>, turn: &mut Turn) -> Start {
         let run = |this: &Self| Start::Run { arguments: this.spec.as_ref().and_then(|spec| spec.arguments.clone()) };
-        match &self.state {
+        match &mut self.state {
             State::Unknown => Start::Cancelled,
             State::Submitted(wanted) if *wanted == attempt => {
                 self.state = State::Running(Run { attempt, delivery, ends_ms, runner: turn.owner(), outcome: None });
                 run(self)
             }
-            State::Running(running) if running.attempt == attempt && running.delivery == delivery => run(self),
+            State::Running(running) if running.attempt == attempt && running.delivery == delivery => {
+                // Its process has gone on with another session.
+                running.runner = turn.owner();
+                run(self)
+            }
             State::Running(running) if running.attempt == attempt => Start::Duplicate,
             State::Lost(lost) if *lost == attempt => Start::Duplicate,
             State::Submitted(_) | State::Running(_) | State::Lost(_) => Start::Superseded,

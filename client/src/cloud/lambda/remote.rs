@@ -22,6 +22,11 @@ use crate::time::{FUNCTION_MAX, clock_ms, millis};
 const ARGUMENTS_BYTES_MAX: usize = 128 << 10;
 /// How long an attempt may take to begin whose invocation was lost on the way.
 const BEGIN_WITHIN: Duration = Duration::from_secs(30);
+/// How long the platform may take to say how a process has ended whose end the nodes have told already.
+const STATUS_WITHIN: Duration = Duration::from_secs(2);
+
+/// What the platform will say of an invocation.
+type Word = oneshot::Receiver<Told>;
 
 /// Begins a thread on the function.
 pub(super) fn begin(
@@ -112,8 +117,10 @@ impl Driver {
         })?;
         let mut attempt = 1;
         loop {
-            let lost = match self.attempt(attempt, running).await.map_err(|error| self.out_of_sight(attempt, &error))? {
-                Progress::Done => return self.outcome(attempt).await,
+            let (progress, word) =
+                self.attempt(attempt, running).await.map_err(|error| self.out_of_sight(attempt, &error))?;
+            let lost = match progress {
+                Progress::Done => return self.outcome(attempt, word).await,
                 Progress::Lost(lost) => lost,
             };
             // Until it can do nothing more, the next one must not begin.
@@ -126,14 +133,15 @@ impl Driver {
         }
     }
 
-    /// Has an attempt run, until its thread's object knows what has become of it.
-    async fn attempt(&self, attempt: u8, running: &Arc<Running>) -> Result<Progress, Error> {
+    /// Has an attempt run, until its thread's object knows what has become of it. The platform may not have said it yet.
+    async fn attempt(&self, attempt: u8, running: &Arc<Running>) -> Result<(Progress, Option<Word>), Error> {
         let supervised = self.object.supervise_async();
         let mut supervised = std::pin::pin!(supervised);
+        let mut word = self.invoke(attempt, running);
         let told = tokio::select! {
             biased;
-            progress = &mut supervised => return progress,
-            told = self.invoke(attempt, running) => told,
+            progress = &mut supervised => return Ok((progress?, Some(word))),
+            told = &mut word => told.unwrap_or_else(|_| Told::Lost("the client is shutting down".to_owned())),
         };
         match told {
             Told::Nothing => {}
@@ -141,19 +149,19 @@ impl Driver {
             Told::Lost(why) => {
                 tokio::select! {
                     biased;
-                    progress = &mut supervised => return progress,
+                    progress = &mut supervised => return Ok((progress?, None)),
                     () = tokio::time::sleep(BEGIN_WITHIN) => {}
                 }
                 // An attempt that has begun is not touched by that.
                 self.object.fail_async(attempt, ThreadFailure::NotStarted { why }, Bytes::new()).await?;
             }
         }
-        supervised.await
+        Ok((supervised.await?, None))
     }
 
     /// Invokes the function. The invocation goes on when nobody waits for its word: a connection that was given up in the
     /// middle of an answer could not be used again.
-    async fn invoke(&self, attempt: u8, running: &Arc<Running>) -> Told {
+    fn invoke(&self, attempt: u8, running: &Arc<Running>) -> Word {
         let (tell, told) = oneshot::channel();
         let (function, running, client) =
             (Arc::clone(&self.function), Arc::clone(running), Arc::clone(self.client.shared()));
@@ -162,17 +170,25 @@ impl Driver {
             // Its outcome may be known already.
             let _ = tell.send(invoke(&function, &event, attempt, &running, &client).await);
         });
-        told.await.unwrap_or_else(|_| Told::Lost("the client is shutting down".to_owned()))
+        told
     }
 
     /// The outcome of a thread that is done. What was lost on the way to it holds nothing any more then.
-    async fn outcome(&self, attempt: u8) -> Outcome {
+    async fn outcome(&self, attempt: u8, word: Option<Word>) -> Outcome {
         let outcome = self.object.try_join_async().await.map_err(|error| self.out_of_sight(attempt, &error))?;
-        let outcome = outcome.unwrap_or(Err(ThreadFailure::Cancelled));
+        let mut outcome = outcome.unwrap_or(Err(ThreadFailure::Cancelled));
         if let Err(ThreadFailure::Lost { attempt, .. } | ThreadFailure::TimedOut { attempt }) = &outcome
             && let Err(why) = self.fence(*attempt).await
         {
             tracing::warn!(thread = %self.object.raw().name(), why, "what a lost cloud thread held is released after its deadline");
+        }
+        // A process that calls `exit` says goodbye to the nodes before the platform sees its status.
+        if let Err(ThreadFailure::Lost { why, .. }) = &mut outcome
+            && let Some(word) = word
+            && let Ok(Ok(Told::Failure(ThreadFailure::Lost { why: said, .. }))) =
+                tokio::time::timeout(STATUS_WITHIN, word).await
+        {
+            *why = said;
         }
         outcome
     }

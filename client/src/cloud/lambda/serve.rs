@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use greenroom_actors::objects::{CloudThreadObject, CloudThreadObjectHandle, Start};
-use greenroom_actors::{JobId, ObjectHandle, ThreadFailure, ThreadId};
+use greenroom_actors::{Error, JobId, ObjectHandle, Refusal, ThreadFailure, ThreadId};
 use greenroom_aws::{Failed, Invocation};
 use tokio::sync::oneshot;
 
@@ -16,6 +16,8 @@ use crate::time::{clock_ms, left_until};
 
 /// The kind of the error by which a process says that it has run nothing.
 pub(super) const NOT_STARTED: &str = "Greenroom.NotStarted";
+/// The kind of the error by which a process says that it runs nothing, though the thread's object may have been told so.
+const START_UNKNOWN: &str = "Greenroom.StartUnknown";
 
 /// Takes events until the platform ends the process.
 ///
@@ -44,9 +46,7 @@ async fn handle(invocation: Invocation) -> Result<String, Failed> {
     let object = client.object(object);
     let of_timeout = event.timeout_ms.map_or(u64::MAX, |timeout_ms| clock_ms().saturating_add(timeout_ms));
     let ends_ms = invocation.deadline_ms.min(of_timeout);
-    // In the session of this process, which two deliveries of one event do not share.
-    let start = object.start_async(event.attempt, rand::random(), Some(ends_ms)).await;
-    let kept = match start.map_err(|error| not_started(format!("the cluster does not say whether to run: {error}")))? {
+    let kept = match start(&object, event.attempt, ends_ms).await? {
         Start::Run { arguments } => arguments,
         Start::Duplicate => return Ok(Done::Duplicate.to_json()),
         Start::Cancelled => return Ok(Done::Cancelled.to_json()),
@@ -56,6 +56,25 @@ async fn handle(invocation: Invocation) -> Result<String, Failed> {
     let attempt = Attempt::begin(&client, thread, event.attempt, Some(ends_ms), Some(client.job()));
     run(&client, &object, &attempt, &event, arguments).await;
     Ok(Done::Ran.to_json())
+}
+
+/// Asks whether to run the attempt: in the session of this process, which two deliveries of one event do not share.
+async fn start(object: &CloudThreadObjectHandle, attempt: u8, ends_ms: u64) -> Result<Start, Failed> {
+    /// Of one delivery the object gives the same answer each time.
+    const TRIES: u32 = 3;
+    let (delivery, mut tries) = (rand::random(), 0);
+    loop {
+        tries += 1;
+        let error = match object.start_async(attempt, delivery, Some(ends_ms)).await {
+            Ok(start) => return Ok(start),
+            Err(Error::Unknown { .. }) if tries < TRIES => continue,
+            Err(error) => error,
+        };
+        let message = format!("the cluster does not say whether to run: {error}");
+        // If the object takes the attempt to run, it must hear that it does not: so this is a loss there.
+        let kind = if matches!(error, Error::Unknown { .. }) { START_UNKNOWN } else { NOT_STARTED };
+        return Err(Failed { kind, message });
+    }
 }
 
 /// The client of this process, for the job of that event. It outlives the invocation.
@@ -73,6 +92,8 @@ async fn client(event: &Event) -> Result<Client, String> {
 pub(super) async fn client_of(settings: Settings) -> Result<Client, String> {
     let client = crate::process::client_with(|| Ok(settings.clone()))?;
     if Some(client.job()) == settings.job {
+        // Before the first call: the process may have been frozen since its last invocation, and its session be over.
+        client.shared().check_frozen();
         return Ok(client);
     }
     drop(client);
@@ -144,7 +165,12 @@ async fn finish(object: &CloudThreadObjectHandle, attempt: &Arc<Attempt>, outcom
     // Also of one that was cancelled.
     attempt.conclude();
     let logs = attempt.kept_logs().bytes();
-    let finished = attempt.around(object.finish_async(attempt.number(), outcome, logs)).await;
+    let mut finished = attempt.around(object.finish_async(attempt.number(), outcome, logs.clone())).await;
+    if let Err(Error::Refused { refusal: refusal @ Refusal::TooLarge { .. }, .. }) = &finished {
+        let why = format!("it is too large to be brought: {refusal}");
+        let too_large = Err(ThreadFailure::Result { why });
+        finished = attempt.around(object.finish_async(attempt.number(), too_large, logs)).await;
+    }
     match finished {
         Ok(true) => {}
         Ok(false) => {
