@@ -299,6 +299,14 @@ impl RawHandle {
         }
     }
 
+    /// Removes the object without waiting, as [`cast`](Self::cast) calls a method.
+    pub fn cast_delete(&self) {
+        if let (Ok(call), Ok(caller)) = (self.outgoing(system::DELETE, &()), self.caller()) {
+            CASTS.set(CASTS.get() + 1);
+            caller.cast(OutgoingCall { timeout: None, ..call }, None);
+        }
+    }
+
     fn outgoing<P: Serialize>(&self, method: u16, arguments: &P) -> Result<OutgoingCall, Error> {
         if inside_turn() {
             return Err(Error::InsideMethod { object: self.name() });

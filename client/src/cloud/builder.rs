@@ -38,6 +38,7 @@ pub struct Builder {
     pub(super) timeout: Option<Duration>,
     pub(crate) memory_bytes: Option<u64>,
     pub(crate) retries: u8,
+    pub(crate) is_detached: bool,
     pub(super) backend: Option<Backend>,
     /// What holds it until all of its gang have started.
     pub(crate) gate: Option<Gate>,
@@ -90,6 +91,13 @@ impl Builder {
     /// refused.
     pub fn retries(mut self, retries: u8) -> Self {
         self.retries = retries;
+        self
+    }
+
+    /// Lets the thread go on when this process ends, where it is none of this process; otherwise it is cancelled then, or after
+    /// the session's grace period. Nobody tries it again if it is lost then, and its object stays as long as its job.
+    pub fn detached(mut self) -> Self {
+        self.is_detached = true;
         self
     }
 

@@ -56,9 +56,9 @@ pub(super) fn begin(
         function: called.name.to_owned(),
         arguments: (!travels).then(|| Bytes::from(arguments)),
         retries: settings.retries,
-        is_detached: false,
+        is_detached: settings.is_detached,
     };
-    let remote = Remote { client: client.clone(), object: object.clone() };
+    let remote = Remote { client: client.clone(), object: object.clone(), is_detached: settings.is_detached };
     let driver = Driver { function: Arc::clone(function), client, object, thread, event };
     let running = Arc::clone(running);
     remote.client.shared().spawn(async move {
@@ -72,6 +72,7 @@ pub(super) fn begin(
 struct Remote {
     client: Client,
     object: CloudThreadObjectHandle,
+    is_detached: bool,
 }
 
 impl Started for Remote {
@@ -91,12 +92,10 @@ impl Started for Remote {
 
 impl Drop for Remote {
     fn drop(&mut self) {
-        let delete = self.object.raw().delete_async();
-        self.client.shared().spawn(async move {
-            if let Err(error) = delete.await {
-                tracing::debug!(%error, "the object of a cloud thread stays until its job ends");
-            }
-        });
+        if !self.is_detached {
+            // Also at the end of the process, which waits for what is on its way.
+            self.object.raw().cast_delete();
+        }
     }
 }
 
