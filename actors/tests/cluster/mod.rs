@@ -154,6 +154,11 @@ impl Cluster {
         let mut effects = Vec::new();
         host.handle_peer(from, message, &self.registry, &mut effects).expect("one program");
         self.perform(to, effects.into_iter().map(|effect| (slot, effect)).collect());
+        let mut begun = Vec::new();
+        if let Some(host) = self.hosts.get_mut(&to) {
+            host.start_images(&mut begun);
+        }
+        self.perform(to, begun);
         true
     }
 
