@@ -5,11 +5,16 @@ use std::sync::Arc;
 
 use crate::arrival::{Limits, Now};
 use crate::ids::{Epoch, NodeId, ShardId, SlotId};
+use crate::images::Images;
 use crate::object::Registry;
+use crate::objects_table::ObjectTable;
 use crate::peer::{PeerMessage, ShippedError};
 use crate::slot::{Effect, Slot};
 use crate::table::shard_of;
 use crate::view::{Placement, View, ViewCommand};
+
+/// Objects of slots that have gone, of which a shard lets go at a time: calls wait meanwhile.
+const SHED_AT_ONCE: usize = 500;
 
 /// How patient copies are with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +48,9 @@ pub struct Host {
     patience: Patience,
     view: Arc<View>,
     slots: Vec<Option<Slot>>,
+    images: Images,
+    /// The objects of slots that have gone.
+    gone: Vec<ObjectTable>,
     /// When a change of the view was last asked for, to be patient.
     dropped_ms: u64,
     /// When this host was seen last, and since when it has run on time.
@@ -54,8 +62,9 @@ impl Host {
     /// A host without slots.
     pub fn new(me: NodeId, share: Share, limits: Limits, patience: Patience) -> Self {
         let view = Arc::new(View::default());
-        let (slots, dropped_ms, seen_ms, on_time_since_ms) = (Vec::new(), 0, 0, 0);
-        Self { me, share, limits, patience, view, slots, dropped_ms, seen_ms, on_time_since_ms }
+        let (slots, images, gone) = (Vec::new(), Images::default(), Vec::new());
+        let (dropped_ms, seen_ms, on_time_since_ms) = (0, 0, 0);
+        Self { me, share, limits, patience, view, slots, images, gone, dropped_ms, seen_ms, on_time_since_ms }
     }
 
     /// The view that was installed last.
@@ -98,6 +107,12 @@ impl Host {
             out.extend(effects.drain(..).map(|effect| (id, effect)));
         }
         self.view = view;
+        self.start_images(out);
+    }
+
+    /// Begins images of slots that are to be copied, as many as may be on their way. Call it after each batch from other nodes.
+    pub fn start_images(&mut self, out: &mut Vec<(SlotId, Effect)>) {
+        self.images.start(&mut self.slots, out);
     }
 
     fn place(&mut self, id: SlotId, placement: &Placement, now: Now, out: &mut Vec<Effect>) {
@@ -115,7 +130,7 @@ impl Host {
             (leads || counts || (joins && !slot.has_counted)) && slot.generation == placement.generation
         };
         if let Some(slot) = copy.take_if(|slot| !stays(slot)) {
-            slot.dismissed(out);
+            self.gone.push(slot.dismissed(out));
         }
         match copy {
             None if leads && placement.in_sync == [me] => {
@@ -132,6 +147,18 @@ impl Host {
         if let Some(slot) = copy {
             slot.has_counted |= counts;
             slot.generation = placement.generation;
+            if slot.awaits_copy().is_some() {
+                self.images.add(id);
+            }
+        }
+    }
+
+    /// Lets go of some of the objects of slots that have gone.
+    fn shed(&mut self) {
+        if let Some(objects) = self.gone.last_mut()
+            && objects.shed(SHED_AT_ONCE)
+        {
+            self.gone.pop();
         }
     }
 
@@ -185,6 +212,8 @@ impl Host {
             self.on_time_since_ms = steady_ms;
         }
         self.seen_ms = steady_ms;
+        self.shed();
+        self.start_images(out);
         let mut silent: BTreeMap<bool, Vec<(SlotId, Epoch, NodeId)>> = BTreeMap::new();
         let silent_since = steady_ms.saturating_sub(self.patience.backup_ms);
         let mut effects = Vec::new();

@@ -70,7 +70,8 @@ impl Instance {
         self.lost = lost || matches!(decoded, Some(Err(_)));
         self.state = decoded.and_then(Result::ok);
         (self.construction, self.made_at, self.applied, self.parked) = (construction, made_at, applied, parked);
-        self.extras = Some(Box::new(Extras { queues, nested, untaken }));
+        let has_extras = !queues.is_empty() || nested != NestedTable::default() || !untaken.is_empty();
+        self.extras = has_extras.then(|| Box::new(Extras { queues, nested, untaken }));
         self.rollback = Rollback::default();
     }
 }

@@ -32,6 +32,7 @@ mod guards;
 mod handle;
 mod host;
 mod ids;
+mod images;
 mod instance;
 mod instance_image;
 mod lease;

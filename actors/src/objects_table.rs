@@ -189,6 +189,12 @@ impl ObjectTable {
         true
     }
 
+    /// Lets go of so many objects of a table into which nobody looks any more; whether those were the last.
+    pub(crate) fn shed(&mut self, count: usize) -> bool {
+        self.entries.truncate(self.entries.len().saturating_sub(count));
+        self.entries.is_empty()
+    }
+
     /// How many objects of the table exist; the others have been deleted, or never made.
     pub fn n_existing(&self) -> u64 {
         self.n_existing

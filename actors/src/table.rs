@@ -95,6 +95,13 @@ impl SlotTable {
         self.members.iter().find(|member| member.node == node)
     }
 
+    /// The version of an encoded table, without the rest of it.
+    pub fn version_of(bytes: &[u8]) -> Option<TableVersion> {
+        // The fields that it begins with.
+        let (head, _) = postcard::take_from_bytes::<(ClusterId, TableVersion)>(bytes).ok()?;
+        Some(head.1)
+    }
+
     /// Whether every slot has a place on a member, so that looking one up cannot fail.
     pub fn is_sound(&self) -> bool {
         !self.slots.is_empty()

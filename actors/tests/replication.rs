@@ -7,9 +7,13 @@ extern crate greenroom_actors as greenroom;
 mod attempts;
 mod cluster;
 
+use std::collections::BTreeSet;
+
 use cluster::{Cluster, made_with};
 use greenroom::objects::{BarrierObject, CounterObject, CounterObjectHandle};
-use greenroom::{CallId, Error, Fault, Lane, Refusal, Sequence, SessionId, Targets, Turn, ViewCommand, Waiter, Wanted};
+use greenroom::{
+    CallId, Error, Fault, Lane, PeerBody, Refusal, Sequence, SessionId, Targets, Turn, ViewCommand, Waiter, Wanted,
+};
 use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
 
@@ -170,6 +174,60 @@ fn a_copy_that_is_made_while_calls_go_on_comes_to_the_same() {
         assert_eq!(states[0].1, states[1].1, "c{n}");
         assert_eq!(states[0].1.as_deref(), Some(postcard::to_allocvec(&(n + 1_000_i64)).unwrap().as_slice()));
     }
+}
+
+#[test]
+fn slots_are_copied_a_few_at_a_time_and_in_small_pieces() {
+    let mut cluster = Cluster::new(1, 2);
+    let keys: Vec<String> = (0..1_000).map(|number| format!("object {number}")).collect();
+    for key in &keys {
+        cluster.send::<CounterObject>(1, key, "add", &(1_i64,));
+    }
+    let joined = cluster.join("later");
+    let starts = cluster.view.iter().map(|(slot, placement)| (slot, placement.epoch, joined)).collect();
+    cluster.change(&ViewCommand::StartCopies(starts));
+    let mut n_pieces = 0;
+    loop {
+        let images = cluster.network.iter().filter(|sent| matches!(sent.2.body, PeerBody::Image { .. }));
+        let slots: BTreeSet<_> = images.clone().map(|sent| sent.2.slot).collect();
+        assert!(slots.len() <= 2 && images.clone().count() <= 4, "the others wait");
+        let size = images.map(|sent| postcard::to_allocvec(&sent.2).unwrap().len()).max().unwrap_or_default();
+        assert!(size < 16 * 1024, "a piece of {size} bytes holds whoever takes it");
+        n_pieces +=
+            usize::from(matches!(cluster.network.front(), Some(sent) if matches!(sent.2.body, PeerBody::Image { .. })));
+        if !cluster.deliver() {
+            break;
+        }
+    }
+    assert!(n_pieces > 1_000 / 64, "{n_pieces} pieces");
+    cluster.settle();
+    assert!(cluster.view.slots.iter().all(|placement| placement.in_sync.contains(&joined)));
+    for key in &keys {
+        let states = cluster.states::<CounterObject>(key);
+        assert!(states.len() == 2 && states[0].1.is_some() && states[0].1 == states[1].1, "{key}: {states:?}");
+    }
+}
+
+#[test]
+fn an_image_that_does_not_arrive_holds_up_no_other() {
+    let mut cluster = Cluster::new(1, 2);
+    let joined = cluster.join("later");
+    let starts = cluster.view.iter().map(|(slot, placement)| (slot, placement.epoch, joined)).collect();
+    cluster.change(&ViewCommand::StartCopies(starts));
+    let mut begun = BTreeSet::new();
+    for _ in 0..8 {
+        while let Some(sent) = cluster.network.front() {
+            if matches!(sent.2.body, PeerBody::Image { .. }) {
+                begun.insert(sent.2.slot);
+                cluster.network.pop_front();
+            } else {
+                cluster.deliver();
+            }
+        }
+        cluster.now_ms += 400;
+        cluster.tick();
+    }
+    assert_eq!(begun.len(), usize::from(cluster::N_SLOTS), "the others wait for what is lost");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use greenroom_actors::wire::{self, Frame, Hello, HelloRefusal, Request};
-use greenroom_actors::{ClusterId, Incarnation, Lane, NodeId, ShardId, SlotId, SlotTable};
+use greenroom_actors::{ClusterId, Incarnation, Lane, NodeId, ShardId, SlotId};
 use greenroom_rpc::{Inbound, LinkError, OpenLink, PushError};
 use tokio::sync::{Notify, oneshot};
 
@@ -400,8 +400,8 @@ impl Connection {
             match wire::decode(&frame) {
                 Ok(Frame::Reply(reply)) => replies.push(reply),
                 Ok(Frame::Table(bytes)) => {
-                    if let (Ok(table), Some(shared)) = (postcard::from_bytes::<SlotTable>(&bytes), shared.upgrade()) {
-                        shared.learn(table);
+                    if let Some(shared) = shared.upgrade() {
+                        shared.learn(&bytes);
                     }
                 }
                 Ok(Frame::Goodbye) => farewell = true,

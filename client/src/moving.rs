@@ -43,8 +43,15 @@ impl Shared {
     }
 
     /// A newer table has come: what was out on slots that have moved follows them.
-    pub(crate) fn learn(self: &Arc<Self>, table: SlotTable) {
-        if self.directory.learn(table) {
+    ///
+    /// Each shard of the cluster sends it, and only the first time it is decoded.
+    pub(crate) fn learn(self: &Arc<Self>, table: &[u8]) {
+        if SlotTable::version_of(table) <= self.directory.version() {
+            return;
+        }
+        if let Ok(table) = postcard::from_bytes::<SlotTable>(table)
+            && self.directory.learn(table)
+        {
             self.follow_moved();
         }
     }

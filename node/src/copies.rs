@@ -54,6 +54,9 @@ impl Core {
         }
         self.perform(slot, &mut effects, now);
         self.effects = effects;
+        let mut begun = Vec::new();
+        self.host.start_images(&mut begun);
+        self.perform_all(begun, now);
     }
 
     /// A stream to another node is there, or there again.
@@ -100,7 +103,7 @@ impl Core {
     /// Whether nothing is on its way to the object, and it has no actor.
     pub(crate) fn is_at_rest(&self, at: ObjectAt) -> bool {
         let entry = self.host.slot(at.0).and_then(|slot| slot.objects().get(at.1));
-        !self.seats.contains_key(&at) && entry.is_none_or(|entry| entry.is_quiet())
+        !self.seats.has(at) && entry.is_none_or(|entry| entry.is_quiet())
     }
 
     /// Makes images of objects that are at rest.

@@ -24,16 +24,11 @@ use crate::metering::ShardMeter;
 use crate::object_actor::{ObjectActor, Run, Work};
 use crate::peers::{NestedOrigin, Peers};
 use crate::place::{Installed, Place};
+use crate::seats::Seats;
 use crate::sessions::{Sessions, StreamId};
 use crate::shard::{OpenStream, Shard};
 
 pub(crate) type ObjectAt = (SlotId, ObjectNumber);
-
-/// An object's actor.
-pub(crate) struct Seat {
-    actor: Addr<ObjectActor>,
-    pub(crate) used_ms: u64,
-}
 
 /// A shard's state. It is shared by the shard's actor and its objects' actors, all on one thread.
 pub(crate) struct Core {
@@ -49,7 +44,7 @@ pub(crate) struct Core {
     pub(crate) peers: Peers,
     pub(crate) meter: ShardMeter,
     pub(crate) stopping: bool,
-    pub(crate) seats: HashMap<ObjectAt, Seat>,
+    pub(crate) seats: Seats<Addr<ObjectActor>>,
     /// Entries that the objects' actors get when the batch at hand has been read.
     due: Vec<(ObjectAt, Vec<Work>)>,
     due_index: HashMap<ObjectAt, usize>,
@@ -79,7 +74,7 @@ impl Core {
                 unshipped: Vec::new(),
                 sessions: Sessions::default(),
                 stopping: false,
-                seats: HashMap::new(),
+                seats: Seats::default(),
                 due: Vec::new(),
                 due_index: HashMap::new(),
                 effects: Vec::new(),
@@ -368,7 +363,7 @@ impl Core {
 
     /// The actors of a copy that is here no more end, and what was on its way to them is for nobody.
     fn drop_actors(&mut self, at: SlotId) {
-        self.seats.retain(|&(slot, _), _| slot != at);
+        self.seats.slot_gone(at);
         self.due.iter_mut().filter(|((slot, _), _)| *slot == at).for_each(|(_, works)| works.clear());
     }
 
@@ -379,14 +374,13 @@ impl Core {
         self.ship();
         self.due_index.clear();
         for (at, entries) in std::mem::take(&mut self.due) {
-            if let Some(seat) = self.seats.get_mut(&at) {
-                seat.used_ms = now_ms;
-                seat.actor.do_send(Run(entries));
+            if let Some(actor) = self.seats.used(at, now_ms) {
+                actor.do_send(Run(entries));
                 continue;
             }
             if let Some(actor) = self.seat(at) {
                 actor.do_send(Run(entries));
-                self.seats.insert(at, Seat { actor, used_ms: now_ms });
+                self.seats.add(at, actor, now_ms);
             }
         }
     }

@@ -17,6 +17,7 @@ mod place;
 mod ports;
 pub mod raft;
 mod running;
+mod seats;
 mod server;
 mod sessions;
 mod shard;

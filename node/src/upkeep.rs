@@ -6,6 +6,11 @@ use greenroom_actors::{CallId, JobId, Now, Refusal, hash_object};
 use crate::core::Core;
 use crate::sessions::{EndedSession, StreamId};
 
+/// Actors that end, or are looked at, at a time.
+const RETIRED_AT_ONCE: usize = 64;
+/// What part of those that are too many end at a time, if that is more: one in so many.
+const RETIRED_PART: usize = 32;
+
 impl Core {
     /// Sessions have ended: what they hold is released, and their jobs' objects go.
     pub(crate) fn handle_ended(&mut self, ended: impl IntoIterator<Item = EndedSession>, now: Now) {
@@ -43,7 +48,7 @@ impl Core {
         self.sessions.unroute(call.session);
     }
 
-    /// Deadlines of parked and nested calls.
+    /// Deadlines of parked and nested calls, and actors that idle.
     pub(crate) fn handle_tick(&mut self) {
         let now = self.now();
         let mut due = Vec::new();
@@ -59,42 +64,44 @@ impl Core {
         }
         self.effects = effects;
         self.deliver(now.ms);
+        self.retire_actors(now.ms);
     }
 
-    /// Once a second or so: sessions that stay away, actors that idle, replies that have expired.
+    /// Once a second or so: sessions that stay away, replies that have expired.
     pub(crate) fn sweep(&mut self) {
         let now = self.now();
         let ended = self.sessions.expire(now.ms, self.place.options.session_grace_ms);
         self.handle_ended(ended, now);
         self.deliver(now.ms);
-        self.retire_actors(now.ms);
         for slot in self.host.slots_mut().iter_mut().flatten() {
             slot.trim(now);
         }
         self.meter.publish(self.host.slots(), self.seats.len(), &self.sessions);
     }
 
+    /// Ends actors that idle, and those of slots that have gone: few at a time, as calls wait meanwhile.
     fn retire_actors(&mut self, now_ms: u64) {
-        let idle_ms = self.place.options.actor_idle_ms;
-        let mut keep_since = now_ms.saturating_sub(idle_ms);
-        if self.seats.len() > self.place.options.actors_max {
-            let mut used: Vec<u64> = self.seats.values().map(|seat| seat.used_ms).collect();
-            used.sort_unstable();
-            keep_since = keep_since.max(used[self.seats.len() - self.place.options.actors_max]);
-        }
-        let slots = self.host.slots_mut();
-        self.seats.retain(|&(slot, object), seat| {
-            let Some(slot) = slots[usize::from(slot.0)].as_mut() else { return false };
-            // Dropping the last address stops the actor; nothing is in its mailbox.
-            let quiet = slot.objects().get(object).is_none_or(|entry| entry.is_quiet());
-            let keep = !quiet || seat.used_ms > keep_since;
-            if !keep {
-                if let Some(entry) = slot.objects().get(object) {
-                    entry.instance().borrow_mut().rest();
-                }
-                slot.remove_vacant(object);
+        self.seats.end_some(RETIRED_AT_ONCE);
+        let options = &self.place.options;
+        let (idle_since_ms, actors_max) = (now_ms.saturating_sub(options.actor_idle_ms), options.actors_max);
+        // Where there are far too many, they end as fast as they come.
+        let mut looks = RETIRED_AT_ONCE.max(self.seats.len().saturating_sub(actors_max) / RETIRED_PART);
+        loop {
+            let since_ms = if self.seats.len() > actors_max { now_ms } else { idle_since_ms };
+            let Some(at) = self.seats.next_idle(since_ms, &mut looks) else { return };
+            let slot = self.host.slot_mut(at.0);
+            let entry = slot.as_ref().and_then(|slot| slot.objects().get(at.1));
+            if entry.is_some_and(|entry| !entry.is_quiet()) {
+                self.seats.put_off(at, now_ms);
+                continue;
             }
-            keep
-        });
+            if let Some(entry) = entry {
+                entry.instance().borrow_mut().rest();
+            }
+            self.seats.end(at);
+            if let Some(slot) = slot {
+                slot.remove_vacant(at.1);
+            }
+        }
     }
 }

@@ -129,7 +129,7 @@ impl World {
     fn new(seed: u64, settings: Settings) -> Self {
         let mut draws = Draws::new(seed);
         let n_machines = draws.between(3, 6);
-        let copies = if draws.one_in(4) { 3 } else { 2 };
+        let copies = if draws.one_in(2) { 3 } else { 2 };
         let clocks_are_bounded = !draws.one_in(8);
         let network = Network::new(&mut draws);
         let mut world = Self {
@@ -285,6 +285,8 @@ impl World {
             }
             Event::ClientTick(client) => self.tick_client(client),
             Event::Start(machine) => self.start(machine),
+            Event::Die(process) if self.is_healed => self.say(|| format!("trouble   p{} lives on", process.0)),
+            Event::Die(process) => self.try_crash(process),
             Event::Trouble => self.trouble(),
         }
     }

@@ -68,10 +68,7 @@ impl Slot {
                 }
                 for logged in entries {
                     end = logged.place();
-                    if end.index <= self.log.base().index || self.log.place_of(end.index) == Some(end) {
-                        continue;
-                    }
-                    if planted!(KeepTail) && self.log.place_of(end.index).is_some() {
+                    if end.index <= self.log.base().index || self.holds(end) {
                         continue;
                     }
                     self.log.truncate_from(end.index);
@@ -107,7 +104,12 @@ impl Slot {
     /// Whether this log is equal to one that has an entry there, up to it.
     fn is_equal_at(&self, place: LogPlace) -> bool {
         // What is committed is the same everywhere.
-        place.index <= self.committed || self.log.place_of(place.index) == Some(place)
+        place.index <= self.committed || self.holds(place)
+    }
+
+    /// Whether this log has the entry of that index and epoch: one of an earlier epoch may be another entry.
+    fn holds(&self, place: LogPlace) -> bool {
+        self.log.place_of(place.index).is_some_and(|here| here == place || planted!(KeepTail))
     }
 
     pub(super) fn is_installing(&self) -> bool {

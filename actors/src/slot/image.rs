@@ -21,15 +21,20 @@ use crate::peer::{PeerBody, PeerMessage, ShippedError, owned_name};
 use crate::replies::SessionImage;
 
 /// Pieces that may be on their way at a time.
-const WINDOW: usize = 4;
+const WINDOW: usize = 2;
 /// A piece has about this size, and one object at least.
-const PIECE_BYTES: usize = 128 * 1024;
+const PIECE_BYTES: usize = 32 * 1024;
+/// The most objects in a piece: whoever takes it or makes it does nothing else meanwhile, and calls wait.
+const PIECE_OBJECTS: usize = 64;
 /// A larger one travels in parts of this size: no frame may be larger than what a node takes.
 const PART_BYTES: usize = 128 * 1024;
 /// Objects whose images may be awaited at a time.
 const CAPTURED_AT_ONCE: usize = 32;
 /// A piece is sent again if it has not been acknowledged for so long.
 const RESEND_MS: u64 = 300;
+
+/// An image that has been sent again so often, and nothing of it has arrived, holds up no other one.
+const STALLED_AFTER: u32 = 3;
 
 /// A part of the image of a slot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,6 +116,8 @@ pub(super) struct Sending {
     waiting_since_ms: Option<u64>,
     /// Since when nothing of what was sent has been acknowledged.
     silent_since_ms: Option<u64>,
+    /// How often pieces have been sent again since one arrived.
+    n_resent: u32,
     /// Whether the copy is complete, and counts in all but the view.
     counted_in: bool,
 }
@@ -167,7 +174,7 @@ pub(super) struct Installing {
 
 impl Slot {
     /// Begins to make a copy on `to`, unless that is under way.
-    pub(super) fn begin_image(&mut self, to: NodeId, out: &mut Vec<Effect>) {
+    pub(crate) fn begin_image(&mut self, to: NodeId, out: &mut Vec<Effect>) {
         let (from, epoch) = (self.log.place_at_most(self.committed), self.epoch);
         let Role::Primary(leading) = &mut self.role else { return };
         if leading.sending.as_ref().is_some_and(|sending| sending.to == to) {
@@ -189,10 +196,11 @@ impl Slot {
             ended: None,
             waiting_since_ms: None,
             silent_since_ms: None,
+            n_resent: 0,
             counted_in: false,
         };
         sending.push(Piece::Begin(from));
-        leading.sending = Some(sending);
+        leading.sending = Some(Box::new(sending));
         self.follow(to, image, from);
         self.pump_image(out);
     }
@@ -215,7 +223,7 @@ impl Slot {
             sending.gathered_bytes += instance.size() + name.key.len();
             sending.gathered.push(ObjectImage { name, instance });
         }
-        if sending.gathered_bytes >= PIECE_BYTES {
+        if sending.gathered_bytes >= PIECE_BYTES || sending.gathered.len() >= PIECE_OBJECTS {
             sending.close_piece();
         }
         self.pump_image(out);
@@ -315,7 +323,7 @@ impl Slot {
         while sending.pieces.front().is_some_and(|piece| piece.0 <= number) && sending.n_sent > 0 {
             sending.pieces.pop_front();
             sending.n_sent -= 1;
-            (sending.waiting_since_ms, sending.silent_since_ms) = (None, None);
+            (sending.waiting_since_ms, sending.silent_since_ms, sending.n_resent) = (None, None, 0);
         }
         self.pump_image(out);
         self.finish_image(out);
@@ -339,6 +347,19 @@ impl Slot {
         self.advance(out);
     }
 
+    /// The node on which a copy is to be made, if that has not begun.
+    pub(crate) fn awaits_copy(&self) -> Option<NodeId> {
+        let Role::Primary(leading) = &self.role else { return None };
+        leading.joining.filter(|&node| leading.sending.as_ref().is_none_or(|sending| sending.to != node))
+    }
+
+    /// Whether an image is on its way there, comes on, and has not all arrived.
+    pub(crate) fn is_sending_to(&self, node: NodeId) -> bool {
+        let Role::Primary(leading) = &self.role else { return false };
+        let comes_on = |sending: &Sending| !sending.counted_in && sending.n_resent < STALLED_AFTER;
+        leading.sending.as_ref().is_some_and(|sending| sending.to == node && comes_on(sending))
+    }
+
     /// Sends again what may have been lost of the image.
     pub(crate) fn resend_image(&mut self, now_ms: u64, out: &mut Vec<Effect>) {
         let Role::Primary(leading) = &mut self.role else { return };
@@ -350,6 +371,7 @@ impl Slot {
         let since = *sending.waiting_since_ms.get_or_insert(now_ms);
         if now_ms.saturating_sub(since) >= RESEND_MS {
             (sending.n_sent, sending.waiting_since_ms) = (0, Some(now_ms));
+            sending.n_resent += 1;
             self.pump_image(out);
         }
     }

@@ -7,6 +7,7 @@ use super::log::LogPlace;
 use super::{Effect, Role, Slot};
 use crate::error::Refusal;
 use crate::ids::{Epoch, LogIndex, NodeId, Owner, SessionId};
+use crate::objects_table::ObjectTable;
 use crate::peer::{PeerBody, PeerMessage, ship};
 use crate::view::{Placement, ViewCommand};
 
@@ -26,8 +27,10 @@ pub(super) struct Leading {
     /// The epoch in which it began to order: an earlier acknowledgement says nothing of its log.
     since: Epoch,
     pub(super) followers: Vec<Follower>,
+    /// Who is to be given a copy, as the view says.
+    pub(super) joining: Option<NodeId>,
     /// The image that is being sent to the copy that joins.
-    pub(super) sending: Option<Sending>,
+    pub(super) sending: Option<Box<Sending>>,
     pub(super) n_images: u16,
     /// When the view was last asked to be changed.
     proposed_ms: Option<u64>,
@@ -73,8 +76,8 @@ impl Follower {
 
 impl Leading {
     pub(super) fn alone(epoch: Epoch) -> Self {
-        let followers = Vec::new();
-        Self { serving: Serving::Yes, since: epoch, followers, sending: None, n_images: 0, proposed_ms: None }
+        let (serving, followers) = (Serving::Yes, Vec::new());
+        Self { serving, since: epoch, followers, joining: None, sending: None, n_images: 0, proposed_ms: None }
     }
 
     fn follower(&mut self, node: NodeId) -> Option<&mut Follower> {
@@ -162,8 +165,8 @@ impl Slot {
             self.role = Role::Primary(leading);
             self.take_over_log();
         }
-        if let Some(node) = placement.joining {
-            self.begin_image(node, out);
+        if let Role::Primary(leading) = &mut self.role {
+            leading.joining = placement.joining;
         }
         self.advance(out);
         self.ship(out, None);
@@ -383,10 +386,11 @@ impl Slot {
         out.push(Effect::Propose(command));
     }
 
-    /// The copy is here no more.
-    pub(crate) fn dismissed(mut self, out: &mut Vec<Effect>) {
+    /// The copy is here no more; what is left of it are its objects.
+    pub(crate) fn dismissed(mut self, out: &mut Vec<Effect>) -> ObjectTable {
         self.dismiss_callers(out);
         out.push(Effect::Dropped);
+        self.objects
     }
 
     /// The copy orders no more: whoever waits for an answer asks the one that does.

@@ -173,6 +173,11 @@ impl Cluster {
         let taken = host.handle_peer(from, message, registry, &mut effects);
         assert!(taken.is_ok() || is_stranger, "{taken:?}");
         self.perform(to, effects.into_iter().map(|effect| (slot, effect)).collect());
+        let mut begun = Vec::new();
+        if let Some(host) = self.hosts.get_mut(&to) {
+            host.start_images(&mut begun);
+        }
+        self.perform(to, begun);
         true
     }
 

@@ -29,6 +29,8 @@ pub(crate) enum Event {
     ClientTick(usize),
     /// A machine starts a process.
     Start(usize),
+    /// A process dies.
+    Die(ProcessId),
     /// Something goes wrong, or is mended.
     Trouble,
 }
@@ -37,7 +39,9 @@ impl Event {
     /// The process that has to run for it to happen.
     pub(crate) fn process(&self) -> Option<ProcessId> {
         match self {
-            Self::Tick(process) | Self::Act(process, ..) | Self::Outcome(process, ..) => Some(*process),
+            Self::Tick(process) | Self::Act(process, ..) | Self::Outcome(process, ..) | Self::Die(process) => {
+                Some(*process)
+            }
             Self::Deliver { to: Endpoint::Process(process), .. } => Some(*process),
             Self::RoundAnswered { process, .. } | Self::Commit(process) => Some(*process),
             _ => None,

@@ -23,6 +23,9 @@ impl World {
                 let result = self.processes[id.0].host.handle_peer(node, message, &self.registry, &mut effects);
                 self.judge(result.map_err(|error| error.to_string()), "what a copy ships can be taken by another");
                 self.perform_at(id, slot, effects);
+                let mut begun = Vec::new();
+                self.processes[id.0].host.start_images(&mut begun);
+                self.perform(id, begun);
                 self.check_serving(id);
             }
             (Message::Heartbeat { term, committed }, Endpoint::Process(leader)) => {

@@ -23,7 +23,8 @@ impl World {
         let machine = self.processes[process.0].machine;
         let client = usize::try_from(self.draws.below(self.clients.len() as u64)).unwrap_or(0);
         match self.draws.below(22) {
-            0..=3 => self.try_crash(process),
+            0 | 1 => self.try_crash(process),
+            2 | 3 => self.die_half_heard(),
             4..=6 => self.pause(process),
             7 | 8 => self.isolate(machine),
             9..=11 => self.cut_link(machine),
@@ -40,6 +41,7 @@ impl World {
                 self.cut_client(client, machine);
             }
             19 => self.end_client_session(client),
+            20 | 21 => self.die_half_heard(),
             _ => {}
         }
     }
@@ -50,8 +52,29 @@ impl World {
         self.processes[process.0].paused_until = self.now + for_us;
     }
 
+    /// Who orders a slot's calls dies some time after its words have ceased to reach one of the copies: the others have what
+    /// that one lacks then, and it may be the next to order.
+    fn die_half_heard(&mut self) {
+        let view = self.raft.view();
+        let slots: Vec<_> = view.slots.iter().filter(|placement| placement.in_sync.len() > 2).collect();
+        let Some(placement) = self.draws.pick(&slots) else { return };
+        let others: Vec<_> =
+            placement.in_sync.iter().copied().filter(|&node| Some(node) != placement.primary).collect();
+        let Some(other) = self.draws.pick(&others) else { return };
+        let (Some(process), Some(other)) =
+            (placement.primary.and_then(|node| self.process_of(node)), self.process_of(other))
+        else {
+            return;
+        };
+        let (from, to) = (self.processes[process.0].machine, self.processes[other.0].machine);
+        self.say(|| format!("trouble   p{} reaches m{to} no more, and will die", process.0));
+        self.network.cut.insert((from, to));
+        let at = self.now + self.draws.between(100_000, 1_500_000);
+        self.events.add(at, Event::Die(process));
+    }
+
     /// A process dies, unless that loses what nobody else has.
-    fn try_crash(&mut self, process: ProcessId) {
+    pub(crate) fn try_crash(&mut self, process: ProcessId) {
         let node = self.processes[process.0].node;
         let view = self.raft.view();
         let is_there = |other: &greenroom_actors::NodeId| Some(*other) != node && self.process_of(*other).is_some();
