@@ -76,7 +76,7 @@ fn versus(
 }
 
 fn joined<T>(thread: thread::JoinHandle<T>) -> anyhow::Result<T> {
-    thread.join().map_err(|_| anyhow::anyhow!("a plain thread panicked"))
+    thread.join().map_err(|_panic| anyhow::anyhow!("a plain thread panicked"))
 }
 
 fn one_after_the_other(options: &Options, backend: &Backend) -> anyhow::Result<Figure> {
