@@ -1,5 +1,8 @@
 //! Cloud threads beside plain ones: what it costs to begin and join one, how many there can be, what a computation loses.
 
+mod lambda;
+mod ray;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
@@ -32,6 +35,25 @@ pub(crate) struct Options {
     /// Points of the computation, in each round.
     #[arg(long, default_value_t = 100_000_000)]
     points: u64,
+
+    /// Invocations of the local Lambda, one after the other, in each round.
+    #[arg(long, default_value_t = 100)]
+    invocations: u32,
+
+    /// What it is compared with, beside plain threads.
+    #[arg(long)]
+    peer: Option<Peer>,
+
+    /// Tasks, and calls of an actor, on the peer and here, in each round.
+    #[arg(long, default_value_t = 1_000)]
+    peer_calls: u32,
+}
+
+/// Another system of this kind.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Peer {
+    /// Ray from PyPI; `RAY_PYTHON` names a Python that has it, else it is installed in `target/ray`.
+    Ray,
 }
 
 /// How much stack a thread has of which thousands wait, in bytes.
@@ -49,6 +71,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Report> {
         computation(options, &local)?,
     ];
     report.sections.push(Section { name: "back end `local`".to_owned(), figures });
+    let stage = lambda::Stage::start(&greenroom::client().map_err(anyhow::Error::msg)?)?;
+    report.sections.push(stage.section(options)?);
+    if let Some(Peer::Ray) = options.peer {
+        report.sections.push(ray::section(options, &stage.backend)?);
+    }
+    stage.stop();
     Ok(report)
 }
 
