@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::group::{Ask, Group, Reply};
-use super::leading::{Done, Joining, Leading, Purpose, change_members, is_same, join_command};
+use super::leading::{Done, Joining, Leading, Purpose, change_members, is_heard, is_same, join_command};
 use super::membership::next_change;
 use super::questions::{Answer, Question};
 use super::types::Metrics;
@@ -111,7 +111,9 @@ impl Leader {
         self.granter.tick(now);
         self.begin_round();
         self.change_members(&metrics);
-        self.plan(&metrics);
+        if is_heard(&metrics, self.group.options.lease_ms) {
+            self.plan(&metrics);
+        }
     }
 
     fn see_who_leads(&mut self) {

@@ -69,6 +69,15 @@ pub(super) enum Done {
     MembersChanged { term: u64 },
 }
 
+/// Whether most voters have answered this leader within half a lease.
+///
+/// A plan says who is alive, and stays in the log until it is committed. If most voters are gone, their leases do not end all in
+/// the same moment: a plan of that moment would count some of them as alive, and take the others out of their slots when the
+/// voters are back, long after. Half a lease after the last answer no lease is over yet that was renewed until then.
+pub(super) fn is_heard(metrics: &Metrics, lease_ms: u64) -> bool {
+    metrics.millis_since_quorum_ack.is_some_and(|since| since <= lease_ms / 2)
+}
+
 /// Changes who is in the group, or who votes; it ends when that is done, or never will be.
 pub(super) async fn change_members(
     group: Arc<Group>,
@@ -127,6 +136,12 @@ mod tests {
         assert!(leading.knows_all(&metrics(ServerState::Leader, 9, Some(9))));
         // What it adds itself takes nothing away.
         assert!(leading.knows_all(&metrics(ServerState::Leader, 12, Some(9))));
+    }
+
+    #[test]
+    fn a_leader_that_most_voters_have_not_answered_for_half_a_lease_plans_nothing() {
+        let heard = |since| is_heard(&Metrics { millis_since_quorum_ack: since, ..Metrics::new_initial(7) }, 500);
+        assert_eq!([Some(0), Some(250), Some(251), None].map(heard), [true, true, false, false]);
     }
 
     #[test]
