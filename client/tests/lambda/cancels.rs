@@ -62,6 +62,21 @@ fn what_is_cancelled_before_it_begins_never_runs() {
     assert_eq!(count("never begins"), 0);
 }
 
+#[test]
+fn what_is_cancelled_at_once_ends_whatever_the_cancellation_meets() {
+    let stage = Stage::shared(|config| config.concurrency_max = 4);
+    let threads: Vec<_> = (0..8).map(|_| stage.spawn(wait_at::call("at once".to_owned()))).collect();
+    threads.iter().for_each(|thread| thread.cancel());
+    for thread in threads {
+        match join(thread) {
+            Err(Error::Thread { failure: ThreadFailure::Cancelled, .. })
+            | Err(Error::Method(Error::Cancelled { .. })) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    stage.until_running(0);
+}
+
 #[cloud]
 fn half(number: u64) -> u64 {
     number / 2

@@ -3,7 +3,9 @@
 use greenroom::sync::Latch;
 use greenroom::{Client, Cluster, Counter, Error, JobId, Settings, cloud};
 
-use crate::stage::{SHORT_MS, Stage, addresses, backend, long_until, text_of, three_nodes, write_file};
+use crate::stage::{
+    SHORT_MS, Stage, addresses, alone, backend, count, drive, join, long_until, text_of, three_nodes, write_file,
+};
 use crate::support::{Running, command};
 
 /// Where the driver's process finds the nodes, the local Lambda, and the files of its functions.
@@ -66,4 +68,26 @@ fn be_the_driver(nodes: Vec<String>) {
         let _joined = thread.join();
     }
     panic!("no thread ends before its driver");
+}
+
+#[cloud]
+fn count_here() -> Result<u32, Error> {
+    Counter::named("of the job").increment()?;
+    Ok(std::process::id())
+}
+
+#[test]
+fn a_process_serves_one_driver_after_the_other_each_with_objects_of_its_own() {
+    alone("drivers::a_process_serves_one_driver_after_the_other_each_with_objects_of_its_own", || {
+        let nodes = three_nodes(SHORT_MS);
+        let stage = Stage::at(&addresses(&nodes), |_| {});
+        let drive_once = || {
+            drive(&addresses(&nodes));
+            let process = join(stage.spawn(count_here::call())).expect("runs");
+            assert_eq!(count("of the job"), 1);
+            greenroom::shutdown();
+            process
+        };
+        assert_eq!(drive_once(), drive_once(), "the same process");
+    });
 }

@@ -20,6 +20,8 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
 const NEVER_MS: u64 = 3_600_000;
 /// The same where sessions are to end.
 pub(crate) const SHORT_MS: u64 = 300;
+/// The largest call or reply on these nodes.
+pub(crate) const FRAME_BYTES_MAX: usize = 4 << 20;
 /// The name of the function.
 pub(crate) const SAMPLE: &str = "sample";
 /// Set for a test that runs in a process of its own.
@@ -100,19 +102,19 @@ fn sample(nodes: &[String]) -> FunctionConfig {
     let mut function = FunctionConfig::new(SAMPLE, std::env::current_exe().expect("has a path"));
     function.arguments = ["function_process", "--exact", "--nocapture"].map(str::to_owned).into();
     (function.timeout, function.memory_mb) = (DEADLINE, 1024);
-    function.environment = vec![("GREENROOM_CLUSTER".to_owned(), nodes.join(","))];
+    let timeout_ms = DEADLINE.as_millis().to_string();
+    let environment = [("GREENROOM_CLUSTER", nodes.join(",")), ("GREENROOM_TIMEOUT_MS", timeout_ms)];
+    function.environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
     function
 }
 
-/// Three nodes in this process that the process's client is given, and on which no session ends by itself. The client bears a
-/// platform that cannot be reached for 5 s.
+/// Three nodes in this process that the process's client is given, and on which no session ends by itself.
 pub(crate) fn shared() -> &'static [String] {
     static SHARED: OnceLock<(Vec<Node>, Vec<String>)> = OnceLock::new();
     let (_, addresses) = SHARED.get_or_init(|| {
         let nodes = three_nodes(NEVER_MS);
         let addresses = addresses(&nodes);
-        let patience = Duration::from_secs(5);
-        init(Settings { patience, ..settings(&addresses) });
+        drive(&addresses);
         (nodes, addresses)
     });
     addresses
@@ -120,14 +122,8 @@ pub(crate) fn shared() -> &'static [String] {
 
 /// Gives the process's client those nodes.
 pub(crate) fn drive(nodes: &[String]) {
-    init(settings(nodes));
-}
-
-fn settings(nodes: &[String]) -> Settings {
-    Settings { cluster: Cluster::Nodes(nodes.to_vec()), ..Settings::default() }
-}
-
-fn init(settings: Settings) {
+    let cluster = Cluster::Nodes(nodes.to_vec());
+    let settings = Settings { cluster, timeout: DEADLINE, patience: DEADLINE, ..Settings::default() };
     greenroom::init(settings).expect("is the first client");
 }
 
@@ -138,9 +134,13 @@ pub(crate) fn addresses(nodes: &[Node]) -> Vec<String> {
 /// Three nodes in this process, with two copies of each slot.
 pub(crate) fn three_nodes(grace_ms: u64) -> Vec<Node> {
     let start = |name: &str, join: Vec<String>| {
-        let options = NodeOptions::embedded().expect("the environment can be read");
-        let (name, alone, shards) = (name.to_owned(), false, Some(1));
-        let options = NodeOptions { name, join, alone, shards, slots: 16, session_grace_ms: grace_ms, ..options };
+        let mut options = NodeOptions::embedded().expect("the environment can be read");
+        (options.name, options.join, options.alone) = (name.to_owned(), join, false);
+        (options.shards, options.slots, options.session_grace_ms) = (Some(1), 16, grace_ms);
+        options.frame_bytes_max = FRAME_BYTES_MAX;
+        // On a machine that is busy with all processes of these tests nobody is to take a late node for a dead one.
+        (options.group.heartbeat_ms, options.group.lease_ms) = (300, 5_000);
+        (options.group.election_ms_min, options.group.election_ms_max) = (2_000, 3_000);
         Node::start(options, None).expect("starts")
     };
     let mut nodes = vec![start("n1", Vec::new())];
