@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::{command, report};
+use common::{command, report, santa_with_elves};
 
 /// The program whose cloud threads are processes.
 fn on_processes(program: &str, arguments: &[&str]) -> Command {
@@ -40,7 +40,7 @@ fn wordcount_counts_the_same_on_processes() {
 
 #[test]
 fn santa_is_served_by_twenty_processes_at_once() {
-    let report = report(&output(&mut on_processes(env!("CARGO_BIN_EXE_santa"), &["--years", "2", "--json"])));
+    let report = santa_with_elves("2", Some("local-lambda"));
     assert_eq!((&report["backend"], &report["exact"]), (&"local-lambda".into(), &true.into()), "{report}");
     let played = &report["played"][2];
     assert_eq!(played["name"], "cloud threads, shared objects");

@@ -1,7 +1,7 @@
 //! The Santa Claus problem (Trono 1994): Santa sleeps until all reindeer are back, or some elves need him together.
 //!
-//! Nine reindeer deliver toys with him, of ten elves three at a time consult him, and reindeer go first. The same story is played
-//! by threads on local objects, by threads on shared objects, and by cloud threads on shared objects.
+//! Nine reindeer deliver toys with him, of ten elves three at a time consult him, and reindeer go first. The same story is
+//! played by threads on local objects, by threads on shared objects, and by cloud threads on shared objects.
 
 use std::thread;
 use std::time::{Duration, Instant};
