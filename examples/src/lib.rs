@@ -14,6 +14,7 @@
 //! Each but the last runs by itself (`cargo run --release --bin NAME`), on a node inside the program; with
 //! `GREENROOM_CLUSTER=host:port` its objects live on the nodes of that cluster.
 
+mod backend;
 mod fresh;
 pub mod idioms;
 pub mod kmeans;
@@ -21,5 +22,6 @@ mod progress;
 pub mod santa;
 pub mod wordcount;
 
+pub use backend::backend;
 pub use fresh::fresh;
 pub use progress::Progress;

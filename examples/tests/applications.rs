@@ -7,7 +7,7 @@ use std::process::{Output, Stdio};
 use std::sync::mpsc;
 use std::{fs, thread};
 
-use common::{Dev, LIMIT, command, report, stderr};
+use common::{Dev, LIMIT, command, report, santa_with_elves, stderr};
 use serde_json::{Value, json};
 
 fn montecarlo(arguments: &[&str]) -> Output {
@@ -232,7 +232,7 @@ fn barbershop_without_chairs_counts_everybody() {
 
 #[test]
 fn santa_delivers_each_year_whatever_the_threads_and_objects() {
-    let report = report(&santa(&["--years", "3", "--holiday", "5", "--json"]));
+    let report = santa_with_elves("3", None);
     assert_eq!(report["exact"], true, "{report}");
     let played = report["played"].as_array().expect("there are three");
     let names: Vec<_> = played.iter().map(|played| played["name"].as_str().unwrap_or_default()).collect();

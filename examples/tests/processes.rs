@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::{command, report};
+use common::{command, report, santa_with_elves};
 
 /// The program whose cloud threads are processes.
 fn on_processes(program: &str, arguments: &[&str]) -> Command {
@@ -30,6 +30,7 @@ fn wordcount_counts_the_same_on_processes() {
         let program = env!("CARGO_BIN_EXE_wordcount");
         let threads = report(&output(command(program).args(&arguments)));
         let processes = report(&output(&mut on_processes(program, &arguments)));
+        assert_eq!((&threads["backend"], &processes["backend"]), (&"local".into(), &"local-lambda".into()));
         assert_eq!(processes["exact"], true, "{processes}");
         for counted in ["words", "distinct", "top"] {
             assert_eq!(processes[counted], threads[counted], "{counted} of {processes}, {threads}");
@@ -39,8 +40,8 @@ fn wordcount_counts_the_same_on_processes() {
 
 #[test]
 fn santa_is_served_by_twenty_processes_at_once() {
-    let report = report(&output(&mut on_processes(env!("CARGO_BIN_EXE_santa"), &["--years", "2", "--json"])));
-    assert_eq!(report["exact"], true, "{report}");
+    let report = santa_with_elves("2", Some("local-lambda"));
+    assert_eq!((&report["backend"], &report["exact"]), (&"local-lambda".into(), &true.into()), "{report}");
     let played = &report["played"][2];
     assert_eq!(played["name"], "cloud threads, shared objects");
     // Each delivery takes all nine reindeer and Santa: with fewer processes at once there is none.

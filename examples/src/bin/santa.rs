@@ -1,7 +1,7 @@
 //! The Santa Claus problem (Trono 1994): Santa sleeps until all reindeer are back, or some elves need him together.
 //!
-//! Nine reindeer deliver toys with him, of ten elves three at a time consult him, and reindeer go first. The same story is played
-//! by threads on local objects, by threads on shared objects, and by cloud threads on shared objects.
+//! Nine reindeer deliver toys with him, of ten elves three at a time consult him, and reindeer go first. The same story is
+//! played by threads on local objects, by threads on shared objects, and by cloud threads on shared objects.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use greenroom::Error;
 use greenroom::cloud::Executor;
+use greenroom_examples::backend;
 use greenroom_examples::santa::{Local, Place, Role, Shared, Size, Tally, Team, Times, play};
 use serde_json::json;
 
@@ -104,12 +105,12 @@ fn main() -> Result<(), Error> {
             })
         });
         let report = json!({
-            "application": "santa", "years": years, "reindeer": reindeer, "elves": elves, "holiday_ms": holiday, "exact": is_right,
-            "played": played,
+            "application": "santa", "backend": backend(), "years": years, "reindeer": reindeer, "elves": elves,
+            "holiday_ms": holiday, "exact": is_right, "played": played,
         });
         println!("{report}");
     } else {
-        println!("{years} years, {reindeer} reindeer, {elves} elves\n");
+        println!("{years} years, {reindeer} reindeer, {elves} elves; cloud threads are {}\n", backend());
         for Played { name, seconds, tally: Tally { deliveries, consultations, .. }, .. } in &played {
             println!("{name:<30} {deliveries:>4} deliveries {consultations:>6} consultations {seconds:>9.3} s");
         }

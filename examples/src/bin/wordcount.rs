@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
+use greenroom_examples::backend;
 use greenroom_examples::wordcount::{Counts, Failure, Part, Text, shared, threads};
 use serde_json::json;
 
@@ -66,9 +67,10 @@ fn main() -> Result<(), Failure> {
     if arguments.json {
         let texts: Vec<_> = texts.iter().map(Text::to_string).collect();
         let report = json!({
-            "application": "wordcount", "texts": texts, "parts": parts.len(), "workers": workers, "words": words,
-            "distinct": objects.counts.len(), "top": top, "exact": objects.counts == plain.counts,
-            "greenroom": { "seconds": objects.seconds }, "threads": { "seconds": plain.seconds },
+            "application": "wordcount", "backend": backend(), "texts": texts, "parts": parts.len(),
+            "workers": workers, "words": words, "distinct": objects.counts.len(), "top": top,
+            "exact": objects.counts == plain.counts, "greenroom": { "seconds": objects.seconds },
+            "threads": { "seconds": plain.seconds },
         });
         println!("{report}");
     } else {
@@ -79,7 +81,8 @@ fn main() -> Result<(), Failure> {
         for (word, count) in top {
             println!("{count:>10} {word}");
         }
-        println!("\ntime, s: {:.3} with cloud threads, {:.3} on plain threads", objects.seconds, plain.seconds);
+        let [objects, plain] = [objects.seconds, plain.seconds];
+        println!("\ntime, s: {objects:.3} with cloud threads ({}), {plain:.3} on plain threads", backend());
     }
     agree(&objects.counts, &plain.counts)
 }

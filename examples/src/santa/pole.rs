@@ -160,7 +160,8 @@ impl Pole {
 
     /// All of the team have left, and others may come.
     pub(super) fn dismiss(&mut self, team: Team) {
-        *self.group(team) = Group::default();
+        let group = self.group(team);
+        (group.come, group.is_called) = (0, false);
     }
 
     /// Nobody needs to come any more.
@@ -208,6 +209,13 @@ mod tests {
         assert_eq!(violations(&[first]), 1);
         assert_eq!(violations(&[first, first]), 1);
         assert_eq!(violations(&[first, second, (Team::Elves, 0)]), 1);
+
+        let mut pole = pole();
+        pole.enter(Team::Elves, 0);
+        pole.dismiss(Team::Elves);
+        assert!(pole.enter(Team::Reindeer, 0) && pole.enter(Team::Reindeer, 1));
+        pole.serve(Team::Reindeer);
+        assert_eq!(pole.tally().violations, 1, "an elf is in the study still, who was sent away");
     }
 
     #[test]

@@ -23,7 +23,7 @@ const WORD_BITS: u32 = 14;
 /// A part of a text, as it travels to whoever counts its words: not the text itself, but where to find it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
-    /// The lines of a file whose first byte lies in this range. The function that reads them must see the file under that path.
+    /// The lines of a file whose first byte lies in this range. Whoever reads them must see the file under that path.
     File {
         /// The file.
         path: PathBuf,
@@ -42,8 +42,8 @@ pub enum Part {
 impl Part {
     /// Counts its words.
     ///
-    /// A word is what stands between white space, in lower case, without what is neither letter nor digit at either end. Bytes
-    /// that are no text count as `\u{FFFD}`.
+    /// A word is what stands between white space, in lower case, without what is neither letter nor digit at either end.
+    /// Bytes that are no text count as `\u{FFFD}`.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -63,7 +63,7 @@ fn read(path: &Path, bytes: &Range<u64>, counts: &mut Counts) -> io::Result<()> 
     let mut file = BufReader::new(File::open(path)?);
     let (mut position, mut line) = (bytes.start, Vec::new());
     if let Some(before) = position.checked_sub(1) {
-        // The rest of a line that began before belongs to the part before: of a line that ends just here, that is its end.
+        // The rest of a line that began before belongs to the part before; of one that ends just here, that is its end.
         position = file.seek(SeekFrom::Start(before))?;
         position += file.read_until(b'\n', &mut line)? as u64;
     }
@@ -93,8 +93,8 @@ fn generate(seed: u64, words: &Range<u64>, counts: &mut Counts) {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(block);
         for place in block * BLOCK..words.end.min((block + 1) * BLOCK) {
-            // As many words are drawn between 2^n and 2^(n + 1) for each n, so their frequency falls as 1/k. In whole numbers,
-            // since the rounding of others may be another on another machine.
+            // As many words are drawn between 2^n and 2^(n + 1) for each n, so their frequency falls as 1/k. In whole
+            // numbers, since the rounding of others may be another on another machine.
             let octave = 1 << random.random_range(0..WORD_BITS);
             let number = random.random_range(octave..2 * octave);
             if words.contains(&place) {

@@ -29,6 +29,21 @@ pub fn report(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).expect("the output is one JSON object")
 }
 
+/// A run of `santa` in which elves got a turn, whatever the threads and objects: with longer holidays they do.
+pub fn santa_with_elves(years: &str, backend: Option<&str>) -> Value {
+    for holiday in ["20", "200", "2000", "20000"] {
+        let mut santa = command(env!("CARGO_BIN_EXE_santa"));
+        santa.args(["--years", years, "--holiday", holiday, "--json"]);
+        santa.envs(backend.map(|backend| ("GREENROOM_BACKEND", backend)));
+        let report = report(&santa.output().expect("the program can be started"));
+        let played = report["played"].as_array().expect("there are three");
+        if played.iter().all(|played| played["consultations"].as_u64() > Some(0)) {
+            return report;
+        }
+    }
+    panic!("no elf ever gets a turn");
+}
+
 /// What a program complained of.
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
