@@ -111,9 +111,7 @@ impl Leader {
         self.granter.tick(now);
         self.begin_round();
         self.change_members(&metrics);
-        if is_heard(&metrics, self.group.options.lease_ms) {
-            self.plan(&metrics);
-        }
+        self.plan(&metrics);
     }
 
     fn see_who_leads(&mut self) {
@@ -291,16 +289,21 @@ impl Leader {
     /// Steps the coordinator, unless what it proposed last is not answered yet.
     fn plan(&mut self, metrics: &Metrics) {
         let (view, now) = (self.view(), self.now());
-        let Some(leading) = &mut self.leading else { return };
-        if leading.n_planned > 0 {
+        if self.leading.as_ref().is_none_or(|leading| leading.n_planned > 0) {
             return;
         }
         let voters = metrics.membership_config.membership().voter_ids().map(Identity).collect();
-        let commands = self.coordinator.step(&view, &mut self.granter, &voters, now);
-        leading.n_planned = commands.len();
-        for command in commands {
-            tracing::debug!(?command, "the coordinator proposes");
+        let is_heard = is_heard(metrics, self.group.options.lease_ms);
+        for command in self.coordinator.step(&view, &mut self.granter, &voters, now) {
             let held = if let ViewCommand::Remove { node, .. } = &command { Some(*node) } else { None };
+            if let Some(node) = held.filter(|_| !is_heard) {
+                self.granter.release(node);
+                continue;
+            }
+            tracing::debug!(?command, "the coordinator proposes");
+            if let Some(leading) = &mut self.leading {
+                leading.n_planned += 1;
+            }
             self.write(command, held, Purpose::Planned);
         }
     }

@@ -69,11 +69,11 @@ pub(super) enum Done {
     MembersChanged { term: u64 },
 }
 
-/// Whether most voters have answered this leader within half a lease.
+/// Whether most voters have answered this leader within half a lease; else it removes nobody.
 ///
-/// A plan says who is alive, and stays in the log until it is committed. If most voters are gone, their leases do not end all in
-/// the same moment: a plan of that moment would count some of them as alive, and take the others out of their slots when the
-/// voters are back, long after. Half a lease after the last answer no lease is over yet that was renewed until then.
+/// A removal says who is alive, and stays in the log until it is committed. If most voters are gone, their leases do not end all
+/// in the same moment: a removal of that moment would count some of them as alive, and take the others out of their slots when
+/// the voters are back, long after. Within half a lease after the last answer no lease ends that was renewed until then.
 pub(super) fn is_heard(metrics: &Metrics, lease_ms: u64) -> bool {
     metrics.millis_since_quorum_ack.is_some_and(|since| since <= lease_ms / 2)
 }
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_that_most_voters_have_not_answered_for_half_a_lease_plans_nothing() {
+    fn a_leader_that_most_voters_have_not_answered_for_half_a_lease_removes_nobody() {
         let heard = |since| is_heard(&Metrics { millis_since_quorum_ack: since, ..Metrics::new_initial(7) }, 500);
         assert_eq!([Some(0), Some(250), Some(251), None].map(heard), [true, true, false, false]);
     }
