@@ -112,7 +112,7 @@ struct Call {
     deadline_ms: Option<u64>,
     /// Whether the node has asked for the constructor's arguments.
     with_arguments: bool,
-    /// Whether the call has been sent before.
+    /// Whether the call has been sent before, and that try was not simply refused.
     sent: bool,
     /// Whether the call may have been applied without an answer.
     in_doubt: bool,
@@ -421,6 +421,8 @@ impl Call {
     }
 
     fn judge_refusal(&mut self, refusal: Refusal) -> Next {
+        // Whoever refuses a call has not accepted it; an earlier try may have been.
+        self.sent = self.in_doubt;
         match refusal {
             Refusal::NotCreated if self.outgoing.maker().is_some() && !self.with_arguments => {
                 self.with_arguments = true;
@@ -471,6 +473,7 @@ impl Call {
             deadline_ms: self.deadline_ms,
             construction: self.outgoing.construction.as_ref().map(|made| made.hash),
             construction_arguments: arguments.map(|made| made.arguments.clone()),
+            durability: self.outgoing.durability,
             arguments: self.outgoing.arguments.clone(),
             ..self.name()
         }
