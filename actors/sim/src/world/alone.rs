@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use greenroom_actors::{Answer, CallId, Entry, EntryKind, Instance, SlotId};
+use greenroom_actors::{Answer, CallId, Entry, EntryKind, Instance, Lane, Sequence, SessionId, SlotId};
 
 use super::World;
 use super::process::ProcessId;
@@ -38,6 +38,12 @@ impl World {
 
     pub(crate) fn is_ephemeral_call(&self, call: CallId) -> bool {
         self.ephemerals.ids.contains(&call)
+    }
+
+    /// Whether a lane is one of calls of ephemeral objects; one of which the first call was taken back has no call of its own.
+    pub(crate) fn is_ephemeral_lane(&self, session: SessionId, lane: Lane) -> bool {
+        let from = |sequence| CallId { session, lane, sequence: Sequence(sequence) };
+        self.ephemerals.ids.range(from(0)..=from(u64::MAX)).next().is_some()
     }
 
     /// A copy of an ephemeral object has applied an entry.

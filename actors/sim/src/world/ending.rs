@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use greenroom_actors::{CallId, MemberStatus, NodeId, Slot, SlotId};
+use greenroom_actors::{Lane, MemberStatus, NodeId, SessionId, Slot, SlotId};
 
 use super::World;
 use super::process::ProcessId;
@@ -69,7 +69,7 @@ impl World {
                 let Some((id, copy)) = self.copy_of(slot, node) else {
                     return Err(format!("slot {slot}: node {node} has no copy"));
                 };
-                let seen = contents(copy, |call| !self.is_ephemeral_call(call));
+                let seen = contents(copy, |session, lane| !self.is_ephemeral_lane(session, lane));
                 let Some((other, expected)) = &first else {
                     first = Some((id, seen));
                     continue;
@@ -111,7 +111,7 @@ impl World {
 }
 
 /// All of a copy that must be equal on every one, as text by name.
-fn contents(copy: &Slot, is_told: impl Fn(CallId) -> bool) -> BTreeMap<String, String> {
+fn contents(copy: &Slot, is_told: impl Fn(SessionId, Lane) -> bool) -> BTreeMap<String, String> {
     let mut contents = BTreeMap::new();
     for (_, entry) in copy.objects().iter() {
         let instance = entry.instance().borrow();
@@ -126,8 +126,7 @@ fn contents(copy: &Slot, is_told: impl Fn(CallId) -> bool) -> BTreeMap<String, S
     for (session, image) in copy.replies().images() {
         if !image.has_ended() {
             for (lane, call) in image.calls() {
-                let id = CallId { session, lane, sequence: call.0 };
-                if is_told(id) {
+                if is_told(session, lane) {
                     contents.insert(format!("call {:x}.{lane}", session.0), format!("{call:?}"));
                 }
             }
