@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::caller::SYSTEM_METHODS_FROM;
+use crate::durability::Durability;
 use crate::entry::Wanted;
 use crate::error::Refusal;
 use crate::ids::{CallId, Owner};
@@ -40,6 +41,10 @@ pub struct Arrival<'a> {
     pub arguments: Bytes,
     /// How the caller would make the object.
     pub construction: Wanted,
+    /// What the caller's handle says about the object's copies, if anything.
+    pub durability: Option<Durability>,
+    /// Whether the call may have been accepted by a copy before.
+    pub retry: bool,
     /// When it ends by itself, in milliseconds since the Unix epoch.
     pub deadline_ms: Option<u64>,
     /// The objects that wait for it, as hashes.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::durability::Durability;
 use crate::error::{Error, Refusal};
 use crate::ids::JobId;
 use crate::object::ObjectType;
@@ -22,6 +23,8 @@ pub mod system {
     pub const CREATE: u16 = 0xFFF0;
     /// Makes the object anew, whatever was there; its waiters learn that the old one is gone.
     pub const FORCE_NEW: u16 = 0xFFF1;
+    /// [`FORCE_NEW`] as an ephemeral object that was lost is given it in place of [`CREATE`]; returns `true`.
+    pub const CREATE_ANEW: u16 = 0xFFF4;
     /// Removes the object; returns whether it was there.
     pub const DELETE: u16 = 0xFFF2;
     /// The state as JSON text, with the parked calls.
@@ -85,6 +88,8 @@ pub struct OutgoingCall {
     pub job: Option<JobId>,
     /// How to make the object, if its type takes arguments; or that it is not to be made.
     pub construction: Option<Arc<Construction>>,
+    /// What the handle says about the object's copies, if anything.
+    pub durability: Option<Durability>,
     /// The method's number.
     pub method: u16,
     /// Whether the method only reads.

@@ -26,7 +26,7 @@ pub struct OwnerNote {
 impl Instance {
     /// The description at `now_ms`, in milliseconds since the Unix epoch, with at most `rows_max` holders and parked calls.
     ///
-    /// An object with `type`, `exists`, `lost`, `state` (if `null`, `no_state` says why), `state_bytes`, `holders` (what, grant,
+    /// An object with `type`, `exists`, `lost`, `ephemeral`, `state` (if `null`, `no_state` says why), `state_bytes`, `holders` (what, grant,
     /// owner, fence, `for_ms`), `parked` (waiter, call, owner, method, `for_ms`, `deadline_ms`), and how many of these two
     /// there are, shown or not: `n_holders` and `n_parked`. It costs an encoding of the state.
     pub fn describe(&mut self, now_ms: u64, rows_max: usize) -> Value {
@@ -74,6 +74,7 @@ impl Instance {
             "type": self.object_type.name,
             "exists": self.exists(),
             "lost": self.lost,
+            "ephemeral": self.is_ephemeral(),
             "state": state,
             "no_state": no_state,
             "state_bytes": state_bytes,
@@ -101,7 +102,11 @@ impl Instance {
             return Ok(summary);
         }
         let Some(state) = &self.state else {
-            let gone = if self.lost { "a panic could not be undone" } else { "there is no object" };
+            let gone = match self.lost {
+                true if self.is_ephemeral() => "the node that had it is gone, or serves the object no more",
+                true => "a panic could not be undone",
+                false => "there is no object",
+            };
             return Err(gone.to_owned());
         };
         match encoded_bytes {

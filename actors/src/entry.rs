@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::caller::Construction;
+use crate::caller::{Construction, system};
+use crate::durability::Durability;
 use crate::error::{Fault, Refusal};
-use crate::ids::{CallId, Lane, LogIndex, Owner, Sequence, WaiterId};
+use crate::ids::{CallId, Epoch, Lane, LogIndex, Owner, Sequence, WaiterId};
 use crate::object::{Access, ObjectType};
 use crate::replies::Answer;
 use crate::turn::Stamp;
@@ -20,6 +21,10 @@ pub struct Entry {
     pub stamp: Stamp,
     /// What happens.
     pub kind: EntryKind,
+    /// In which epoch this copy began to order, if it was this copy that ordered the entry, and has ordered since.
+    pub led: Option<Epoch>,
+    /// Whether it is in the log, which every copy has.
+    pub is_logged: bool,
 }
 
 /// What can happen to an object.
@@ -62,6 +67,15 @@ pub enum EntryKind {
     },
     /// An owner has ended.
     OwnerGone(Owner),
+    /// This copy orders no more: an object whose state only it had is lost.
+    Lose,
+}
+
+impl EntryKind {
+    /// Whether it makes the object anew or removes it, whatever its state is.
+    pub(crate) fn remakes(&self) -> bool {
+        matches!(self, Self::Call(call) if matches!(call.method, system::FORCE_NEW | system::CREATE_ANEW | system::DELETE))
+    }
 }
 
 /// Why a caller has given up.
@@ -86,6 +100,8 @@ pub struct CallEntry {
     pub arguments: Bytes,
     /// How the caller would make the object.
     pub construction: Wanted,
+    /// What the caller's handle says about the object's copies, if anything.
+    pub durability: Option<Durability>,
     /// When it ends by itself if it is parked, in milliseconds since the Unix epoch.
     pub deadline_ms: Option<u64>,
     /// The objects that wait for it, as hashes.
@@ -114,6 +130,10 @@ pub struct NestedCall {
     pub key: String,
     /// How to make it.
     pub construction: Option<Arc<Construction>>,
+    /// What the handle says about the object's copies, if anything.
+    pub durability: Option<Durability>,
+    /// Whether it may have been made before, by another copy of the object that makes it.
+    pub again: bool,
     /// The method's number.
     pub method: u16,
     /// The encoded arguments.
@@ -218,7 +238,7 @@ impl Entry {
             EntryKind::Call(call) | EntryKind::Read(call) => own + call.arguments.len(),
             EntryKind::Then { result: Ok(body), .. } => own + body.len(),
             EntryKind::TakeBack { granted, .. } => own + granted.as_ref().map_or(0, Bytes::len),
-            EntryKind::Then { .. } | EntryKind::Cancel { .. } | EntryKind::OwnerGone(_) => own,
+            EntryKind::Then { .. } | EntryKind::Cancel { .. } | EntryKind::OwnerGone(_) | EntryKind::Lose => own,
         }
     }
 }

@@ -85,7 +85,8 @@ pub enum Error<E = Erased> {
         /// The object, as `Type/key`.
         object: String,
     },
-    /// Every copy of the object is gone with the nodes that held it. The call may have been applied before that.
+    /// The object is gone: deleted, or with all nodes that held its state. The call may have been applied before that. One that
+    /// was lost answers so until somebody makes it anew (`create` or `force_new`), or deletes it.
     ObjectLost {
         /// The object, as `Type/key`.
         object: String,
@@ -223,6 +224,26 @@ pub enum Refusal {
         "the data is lost: all nodes that had a copy are gone (an operator may begin anew: `greenroom accept-loss`)"
     )]
     DataLost,
+    /// The caller's handle says otherwise than the object was made.
+    #[error(
+        "the object is {made}, and this caller's handle says {caller}: what it was made as decides until it is deleted"
+    )]
+    OtherDurability {
+        /// What the object is: `ephemeral` or `replicated`.
+        made: String,
+        /// What the handle says.
+        caller: String,
+    },
+    /// The handle asks for more copies than the cluster keeps.
+    #[error(
+        "the handle asks for {asked} copies, and the cluster keeps {copies} of each object (`greenroom node --copies`)"
+    )]
+    TooFewCopies {
+        /// How many the handle asks for.
+        asked: u8,
+        /// How many the cluster keeps.
+        copies: u8,
+    },
 }
 
 /// What a node says when it has no value for a caller.
@@ -407,7 +428,10 @@ impl<E: MethodError> fmt::Display for Error<E> {
                 write!(f, "`{object}` dropped the waiter of this call, so no answer will come")
             }
             Self::ObjectLost { object } => {
-                write!(f, "`{object}` is gone: it was deleted, or lost with the nodes that held it")
+                write!(
+                    f,
+                    "`{object}` is gone: it was deleted, or lost with the nodes that held it; `create` makes it anew"
+                )
             }
             Self::Superseded { object, fence } => {
                 write!(

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::caller::{Caller, Construction, DefaultCaller, KeyText, OutgoingCall, system};
+use crate::durability::Durability;
 use crate::error::{Erased, Error, ReplyBody};
 use crate::ids::JobId;
 use crate::object::{Constructor, ObjectType, undecodable};
@@ -28,6 +29,7 @@ pub struct RawHandle {
     object_type: &'static ObjectType,
     key: KeyText,
     construction: Option<Arc<Construction>>,
+    durability: Option<Durability>,
     job: Option<JobId>,
     timeout: Option<Duration>,
     caller: Option<Arc<dyn Caller>>,
@@ -38,18 +40,23 @@ pub struct RawHandle {
 struct HandleParts {
     key: String,
     construction: Option<Bytes>,
+    durability: Option<Durability>,
 }
 
 impl RawHandle {
     /// The object of that type and key, for a `static`.
     pub const fn shared(object_type: &'static ObjectType, key: &'static str) -> Self {
-        Self { object_type, key: KeyText::Static(key), construction: None, job: None, timeout: None, caller: None }
+        Self::of(object_type, KeyText::Static(key))
+    }
+
+    const fn of(object_type: &'static ObjectType, key: KeyText) -> Self {
+        let (construction, durability) = (None, None);
+        Self { object_type, key, construction, durability, job: None, timeout: None, caller: None }
     }
 
     /// The object of that type and key.
     pub fn named(object_type: &'static ObjectType, key: impl Into<String>) -> Self {
-        let key = KeyText::Shared(key.into().into());
-        Self { object_type, key, construction: None, job: None, timeout: None, caller: None }
+        Self::of(object_type, KeyText::Shared(key.into().into()))
     }
 
     /// The object of that type and key, made with `arguments` (a tuple) if it is not there.
@@ -73,6 +80,31 @@ impl RawHandle {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// The same object, with one copy: made so if a call through this handle makes it. One that is there and has more is
+    /// refused as [`Refusal::OtherDurability`](crate::Refusal::OtherDurability).
+    ///
+    /// Calls cost no other node anything. The state goes with the node that serves the object, and also when the object
+    /// moves to another node, as when one joins. Then every call, and all that wait in it, end with
+    /// [`Error::ObjectLost`], until the object is made anew by [`create`](Self::create) or
+    /// [`force_new`](Self::force_new), or deleted. A call that was out and is not known to have been applied ends with
+    /// [`Error::Unknown`] or `ObjectLost`: it is never applied to the new object.
+    #[must_use]
+    pub fn ephemeral(mut self) -> Self {
+        self.durability = Some(Durability::Ephemeral);
+        self
+    }
+
+    /// The same object, with `copies` at least: where the cluster keeps fewer of each object, calls are refused as
+    /// [`Refusal::TooFewCopies`](crate::Refusal::TooFewCopies), and where the object is ephemeral, as
+    /// [`Refusal::OtherDurability`](crate::Refusal::OtherDurability).
+    ///
+    /// The cluster keeps the same number of every object (`greenroom node --copies`), so a smaller number here asks for nothing less.
+    #[must_use]
+    pub fn replicated(mut self, copies: u8) -> Self {
+        self.durability = Some(Durability::Replicated(copies));
         self
     }
 
@@ -261,6 +293,7 @@ impl RawHandle {
             object_type: self.object_type,
             key: self.key().to_owned(),
             construction: self.construction_arguments(),
+            durability: self.durability,
             method,
             arguments,
         })
@@ -326,6 +359,7 @@ impl RawHandle {
             key: self.key.clone(),
             job: self.job,
             construction: self.construction.clone(),
+            durability: self.durability,
             method,
             read: entry.is_some_and(|entry| entry.access() == crate::object::Access::Read),
             parks: entry.is_some_and(|entry| entry.parks),
@@ -369,7 +403,8 @@ impl RawHandle {
     /// # Errors
     /// The serializer's.
     pub fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let parts = HandleParts { key: self.key().to_owned(), construction: self.construction_arguments() };
+        let (key, construction) = (self.key().to_owned(), self.construction_arguments());
+        let parts = HandleParts { key, construction, durability: self.durability };
         // The name costs nothing on the wire, and makes handles of two types two shapes.
         serializer.serialize_newtype_struct(self.object_type.name, &parts)
     }
@@ -384,7 +419,7 @@ impl RawHandle {
     ) -> Result<Self, D::Error> {
         let parts = deserializer.deserialize_newtype_struct(object_type.name, HandleVisitor)?;
         let construction = parts.construction.map(|arguments| Arc::new(Construction::new(arguments)));
-        Ok(Self { construction, ..Self::named(object_type, parts.key) })
+        Ok(Self { construction, durability: parts.durability, ..Self::named(object_type, parts.key) })
     }
 }
 

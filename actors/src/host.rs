@@ -103,7 +103,7 @@ impl Host {
             if shard_of(id, usize::from(self.share.n_shards)) != self.share.shard {
                 continue;
             }
-            self.place(id, placement, now, &mut effects);
+            self.place(id, placement, view.copies, now, &mut effects);
             out.extend(effects.drain(..).map(|effect| (id, effect)));
         }
         self.view = view;
@@ -115,7 +115,7 @@ impl Host {
         self.images.start(&mut self.slots, out);
     }
 
-    fn place(&mut self, id: SlotId, placement: &Placement, now: Now, out: &mut Vec<Effect>) {
+    fn place(&mut self, id: SlotId, placement: &Placement, copies: u8, now: Now, out: &mut Vec<Effect>) {
         let (me, limits) = (self.me, self.limits);
         let Some(copy) = self.slots.get_mut(usize::from(id.0)) else { return };
         if copy.as_ref().is_some_and(|slot| placement.epoch < slot.epoch()) {
@@ -147,6 +147,7 @@ impl Host {
         if let Some(slot) = copy {
             slot.has_counted |= counts;
             slot.generation = placement.generation;
+            slot.copies = copies;
             if slot.awaits_copy().is_some() {
                 self.images.add(id);
             }

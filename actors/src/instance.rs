@@ -12,10 +12,11 @@ use bytes::Bytes;
 use crate::caller::{SYSTEM_METHODS_FROM, system};
 use crate::construction::Made;
 use crate::entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
+use crate::ephemeral::Ephemeral;
 use crate::error::{Fault, Refusal};
 use crate::execution::{Step, failed, panic_message, parked_call};
 use crate::guards::GuardQueue;
-use crate::ids::{CallId, LogIndex, Owner, SessionId, WaiterId};
+use crate::ids::{CallId, Epoch, LogIndex, Owner, SessionId, WaiterId};
 use crate::nested::NestedTable;
 use crate::object::{CreateError, ObjectType, Ran, Run, State};
 use crate::replies::Answer;
@@ -53,7 +54,7 @@ pub struct Instance {
     pub(crate) rollback: Rollback,
 }
 
-/// Queues of guarded methods, nested calls, and answers that nobody takes.
+/// Queues of guarded methods, nested calls, answers that nobody takes, and whether the object is ephemeral.
 #[derive(Default)]
 pub(crate) struct Extras {
     /// Calls whose guard was false, by method number, in order of arrival.
@@ -61,6 +62,7 @@ pub(crate) struct Extras {
     pub(crate) nested: NestedTable,
     /// What calls were answered whose cancels are on their way.
     pub(crate) untaken: BTreeMap<CallId, Bytes>,
+    pub(crate) ephemeral: Option<Ephemeral>,
 }
 
 impl Instance {
@@ -131,6 +133,7 @@ impl Instance {
     pub fn apply(&mut self, entry: &Entry, scratch: &mut Vec<u8>, out: &mut Outcomes) {
         out.n_applied += 1;
         out.last_index = entry.stamp.index;
+        self.lose_if_elsewhere(entry, out);
         if entry.stamp.index <= self.applied && !entry.only_reads(self.object_type) {
             // The image from which this copy was made had it.
             return;
@@ -161,9 +164,12 @@ impl Instance {
     pub(crate) fn apply_kind(&mut self, entry: &Entry, scratch: &mut Vec<u8>, out: &mut Outcomes) {
         self.n_runs = 0;
         match &entry.kind {
-            EntryKind::Call(call) if call.method >= SYSTEM_METHODS_FROM => self.apply_system(entry.stamp, call, out),
-            EntryKind::Call(call) => self.apply_call(entry.stamp, call, scratch, out),
+            EntryKind::Call(call) if call.method >= SYSTEM_METHODS_FROM => {
+                self.apply_system(entry.stamp, call, entry.led, out)
+            }
+            EntryKind::Call(call) => self.apply_call(entry.stamp, call, entry.led, scratch, out),
             EntryKind::Read(call) => return self.apply_read(entry.stamp, call, out),
+            EntryKind::Lose => return,
             EntryKind::Cancel { waiter, why, .. } => self.apply_cancel(entry.stamp, *waiter, *why, scratch, out),
             EntryKind::TakeBack { grant, .. } if grant.0 < self.made_at.0 => {}
             EntryKind::TakeBack { call, grant, method, granted } => {
@@ -196,11 +202,19 @@ impl Instance {
         self.run_guards(entry.stamp, scratch, out);
     }
 
-    fn apply_call(&mut self, stamp: Stamp, call: &CallEntry, scratch: &mut Vec<u8>, out: &mut Outcomes) {
+    fn apply_call(
+        &mut self,
+        stamp: Stamp,
+        call: &CallEntry,
+        led: Option<Epoch>,
+        scratch: &mut Vec<u8>,
+        out: &mut Outcomes,
+    ) {
         if self.lost {
             return out.answers.push((call.call, lost(stamp)));
         }
-        match self.ensure(stamp, &call.construction) {
+        match self.ensure(stamp, call, led) {
+            Ok(true) if self.lost => return out.answers.push((call.call, lost(stamp))),
             Ok(true) => self.checkpoint_if_large(),
             Ok(false) => {}
             Err(refusal) => return out.refuse(call.call, stamp.index, refusal),
@@ -244,7 +258,7 @@ impl Instance {
     /// A read outside of the log: it changes nothing, since no other copy sees it.
     fn apply_read(&mut self, stamp: Stamp, call: &CallEntry, out: &mut Outcomes) {
         if call.method >= SYSTEM_METHODS_FROM {
-            return self.apply_system(stamp, call, out);
+            return self.apply_system(stamp, call, None, out);
         }
         if self.lost {
             return out.answers.push((call.call, lost(stamp)));
@@ -253,7 +267,7 @@ impl Instance {
             let why = "the object was deleted a moment ago".to_owned();
             return out.refuse(call.call, LogIndex(0), Refusal::Unavailable(why));
         }
-        if let Err(refusal) = self.ensure(stamp, &call.construction) {
+        if let Err(refusal) = self.ensure(stamp, call, None) {
             return out.refuse(call.call, LogIndex(0), refusal);
         }
         let Some(method) = self.object_type.methods.get(usize::from(call.method)) else {
@@ -281,8 +295,10 @@ impl Instance {
     }
 
     /// Makes the object if it is not there, and checks that it was made as the caller wants it.
-    fn ensure(&mut self, stamp: Stamp, wanted: &Wanted) -> Result<bool, Refusal> {
+    fn ensure(&mut self, stamp: Stamp, call: &CallEntry, led: Option<Epoch>) -> Result<bool, Refusal> {
+        let wanted = &call.construction;
         if self.state.is_some() {
+            self.check_durability(call.durability)?;
             let hash = match wanted {
                 Wanted::Anything => return Ok(false),
                 Wanted::Hash(hash) => *hash,
@@ -297,6 +313,7 @@ impl Instance {
         }
         let (state, made) = self.make(wanted)?;
         (self.state, self.construction, self.made_at) = (Some(state), made, stamp.index);
+        self.note_durability(call, led);
         Ok(true)
     }
 
@@ -317,16 +334,17 @@ impl Instance {
         }
     }
 
-    fn apply_system(&mut self, stamp: Stamp, call: &CallEntry, out: &mut Outcomes) {
+    fn apply_system(&mut self, stamp: Stamp, call: &CallEntry, led: Option<Epoch>, out: &mut Outcomes) {
         if self.lost && call.method == system::CREATE {
             return out.answers.push((call.call, lost(stamp)));
         }
         let body = match call.method {
-            system::CREATE => self.ensure(stamp, &call.construction).map(encoded),
-            system::FORCE_NEW => self.make(&call.construction).map(|(state, made)| {
+            system::CREATE => self.ensure(stamp, call, led).map(encoded),
+            system::FORCE_NEW | system::CREATE_ANEW => self.make(&call.construction).map(|(state, made)| {
                 self.remove(stamp, out);
                 (self.state, self.construction, self.made_at) = (Some(state), made, stamp.index);
-                Bytes::new()
+                self.note_durability(call, led);
+                if call.method == system::CREATE_ANEW { encoded(true) } else { Bytes::new() }
             }),
             system::DELETE => Ok(encoded(self.remove(stamp, out))),
             system::DESCRIBE => Ok(encoded(self.describe(stamp.now_ms, usize::MAX).to_string())),
@@ -349,13 +367,14 @@ impl Instance {
         if let Some(extras) = &mut self.extras {
             // What it granted has gone with it.
             extras.untaken.clear();
+            extras.ephemeral = None;
         }
         let was_lost = std::mem::take(&mut self.lost);
         self.state.take().is_some() || was_lost
     }
 
     /// Tells everybody who waits in the object that it is gone.
-    fn dismiss(&mut self, stamp: Stamp, out: &mut Outcomes) {
+    pub(crate) fn dismiss(&mut self, stamp: Stamp, out: &mut Outcomes) {
         for (waiter, parked) in std::mem::take(&mut self.parked) {
             out.answer_parked(waiter, &parked, lost(stamp));
         }
@@ -435,6 +454,8 @@ impl Instance {
                 object_type: message.object_type,
                 key: message.key,
                 construction: message.construction.map(|arguments| crate::caller::Construction::new(arguments).into()),
+                durability: message.durability,
+                again: false,
                 method: message.method,
                 arguments: message.arguments,
                 deadline_ms,

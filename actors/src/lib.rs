@@ -22,7 +22,9 @@ pub mod combine;
 mod construction;
 mod coordinator;
 mod description;
+mod durability;
 mod entry;
+mod ephemeral;
 mod error;
 mod execution;
 pub mod expand;
@@ -64,6 +66,7 @@ pub use caller::{
 };
 pub use coordinator::{Coordinator, CoordinatorSettings};
 pub use description::OwnerNote;
+pub use durability::Durability;
 pub use entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Outcomes, Wanted};
 pub use error::{Erased, Error, Fault, MethodError, Refusal, ReplyBody};
 pub use granter::{Granter, RenewalAnswer};

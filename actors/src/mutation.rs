@@ -30,11 +30,13 @@ pub enum Mutation {
     RunOldDuplicate,
     /// A new Raft leader does not wait until leases that it does not know of are over.
     SkipLeaseWait,
+    /// Where another copy made an ephemeral object, it is there as it was then.
+    FreshEphemeral,
 }
 
 impl Mutation {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::SkipAck,
         Self::ReadAfterLease,
         Self::ForgetReplies,
@@ -47,6 +49,7 @@ impl Mutation {
         Self::ReplyBeforeCommit,
         Self::RunOldDuplicate,
         Self::SkipLeaseWait,
+        Self::FreshEphemeral,
     ];
 
     /// Plants a bug in this process, and no other; `None` plants none.

@@ -3,6 +3,8 @@
 //! Of each lane the table keeps the highest call that was accepted, and its reply until the caller has it. One call of a
 //! lane is outstanding at a time, so the next call on the lane acknowledges the one before.
 
+use std::collections::BTreeSet;
+
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +39,15 @@ struct LaneEntry {
     /// The hash of its object.
     object: u64,
     state: CallState,
+}
+
+impl LaneEntry {
+    fn lose(&mut self, objects: &BTreeSet<u64>) {
+        if objects.contains(&self.object) {
+            let answer = Answer { applied: true, index: self.index, result: Err(Fault::ObjectLost) };
+            self.state = CallState::Done(answer);
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -120,6 +131,13 @@ impl SessionImage {
     pub fn calls(&self) -> impl Iterator<Item = (Lane, (Sequence, bool))> {
         let is_done = |state: &CallState| matches!(state, CallState::Done(_) | CallState::Acknowledged);
         self.lanes.iter().map(move |(lane, entry)| (*lane, (entry.sequence, is_done(&entry.state))))
+    }
+
+    /// Of the calls of those objects, which are told to no copy, what is known elsewhere is that they were lost.
+    pub(crate) fn lose(&mut self, objects: &BTreeSet<u64>) {
+        if !objects.is_empty() {
+            self.lanes.iter_mut().for_each(|(_, entry)| entry.lose(objects));
+        }
     }
 
     /// About how many bytes it takes.
@@ -274,6 +292,14 @@ impl ReplyTable {
     /// The sessions that have made calls here and not ended, in no order.
     pub fn sessions(&self) -> impl Iterator<Item = SessionId> {
         self.sessions.iter().filter(|(_, replies)| !replies.has_ended).map(|(&session, _)| session)
+    }
+
+    /// The states of those objects were here only, and are lost: so are their calls.
+    pub(crate) fn lose(&mut self, objects: &BTreeSet<u64>) {
+        if !objects.is_empty() {
+            let lanes = self.sessions.values_mut().flat_map(|session| session.lanes.values_mut());
+            lanes.for_each(|entry| entry.lose(objects));
+        }
     }
 
     /// The calls that have been accepted and not been answered, in order.

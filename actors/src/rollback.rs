@@ -188,8 +188,8 @@ impl Instance {
         self.construction.clone_from(&large.checkpoint.construction);
         self.parked = large.checkpoint.parked.clone();
         let queues = large.checkpoint.queues.clone();
-        let untaken = self.extras.take().map(|extras| extras.untaken).unwrap_or_default();
-        self.extras = Some(Box::new(Extras { queues, nested: large.checkpoint.nested.clone(), untaken }));
+        let Extras { untaken, ephemeral, .. } = self.extras.take().map(|extras| *extras).unwrap_or_default();
+        self.extras = Some(Box::new(Extras { queues, nested: large.checkpoint.nested.clone(), untaken, ephemeral }));
         let current = std::mem::take(&mut large.poisoned);
         let since = std::mem::take(&mut large.since);
         self.rollback.large = Some(large);

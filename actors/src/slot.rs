@@ -5,6 +5,7 @@
 //! `handle_outcomes` keeps the replies, and the primary sends them.
 //! With one copy, an entry is committed as soon as it is appended.
 
+mod alone;
 mod following;
 pub(crate) mod image;
 mod leading;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 
 use crate::arrival::{Arrival, Limits, Now};
 use crate::caller::{SYSTEM_METHODS_FROM, system};
+use crate::durability::Durability;
 use crate::entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Wanted};
 use crate::error::{Fault, Refusal};
 use crate::ids::{CallId, Epoch, JobId, Lane, LogIndex, NodeId, Owner, Sequence, SessionId, SlotId, WaiterId};
@@ -29,6 +31,7 @@ use crate::turn::Stamp;
 use crate::view::ViewCommand;
 use crate::wire::AttemptEnd;
 
+use alone::Alone;
 use following::Following;
 use leading::Leading;
 use log::{Item, Log, LogPlace};
@@ -101,10 +104,13 @@ pub struct Slot {
     pub(crate) generation: u32,
     /// The image of which this copy was made, or is being made; 0 if of none.
     image: u64,
+    /// How many copies the cluster keeps of each object.
+    pub(crate) copies: u8,
     /// Everything up to here is held by every copy that counts.
     committed: LogIndex,
     now_ms: u64,
     log: Log,
+    alone: Alone,
     objects: ObjectTable,
     replies: ReplyTable,
     /// Deadlines of parked calls; only the primary keeps them.
@@ -143,9 +149,11 @@ impl Slot {
             has_counted: false,
             generation: 0,
             image: 0,
+            copies: 1,
             committed: base.index,
             now_ms: 0,
             log: Log::new(base),
+            alone: Alone::default(),
             objects: ObjectTable::default(),
             replies: ReplyTable::default(),
             timers: BTreeSet::new(),
@@ -199,6 +207,9 @@ impl Slot {
         let is_write = self.is_write(&arrival);
         if is_write {
             match self.replies.admission(call) {
+                Admission::New if arrival.retry && self.is_forgotten(&arrival) => {
+                    return out.push(Effect::Reply { call, answer: not_known() });
+                }
                 Admission::New => {}
                 // Its reply will go to wherever the session is now.
                 Admission::Running(_) => return,
@@ -209,7 +220,10 @@ impl Slot {
         }
         let now = Now { ms: now.ms.max(self.now_ms), ..now };
         let checked = arrival.check(self.limits, now);
-        if let Err(refusal) = checked.and_then(|()| if is_write { self.check_log() } else { Ok(()) }) {
+        if let Err(refusal) = checked
+            .and_then(|()| self.check_alone(&arrival))
+            .and_then(|()| if is_write { self.check_log() } else { Ok(()) })
+        {
             return out.push(refused(call, refusal));
         }
         let object = self.objects.find_or_add(arrival.object);
@@ -220,9 +234,10 @@ impl Slot {
         let entry = CallEntry {
             call,
             owner: arrival.owner,
-            method: arrival.method,
+            method: self.meant(&arrival),
             arguments: arrival.arguments,
             construction: arrival.construction,
+            durability: arrival.durability,
             deadline_ms: arrival.deadline_ms,
             chain: arrival.chain.into(),
         };
@@ -272,15 +287,21 @@ impl Slot {
         self.objects.get(object).is_some_and(|entry| entry.object_type().hooks.grant_cancelled.is_some())
     }
 
-    /// What became of `call`? One that was never accepted never will be: a lane only moves forward.
-    pub fn handle_query(&mut self, call: CallId, now: Now, out: &mut Vec<Effect>) {
+    /// What became of `call` of that object? One that was never accepted never will be: a lane only moves forward.
+    pub fn handle_query(
+        &mut self,
+        call: CallId,
+        (name, durability): (ObjectName<'_>, Option<Durability>),
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) {
         if let Err(refusal) = self.check_serving() {
             return out.push(refused(call, refusal));
         }
         match self.replies.admission(call) {
             Admission::Running(_) => {}
             Admission::Done(answer) => out.push(Effect::Reply { call, answer }),
-            Admission::New => self.kill(call, Fault::Refused(Refusal::Expired), now, out),
+            Admission::New => self.kill(call, self.fate(name, durability), now, out),
             Admission::Busy => out.push(refused(call, busy())),
             Admission::Stale => out.push(refused(call, Refusal::Stale)),
         }
@@ -290,11 +311,17 @@ impl Slot {
     ///
     /// # Errors
     /// [`Refusal::SessionEnded`] when that is not known any more, or not yet. That this copy takes no calls now.
-    pub fn handle_late_query(&mut self, call: CallId, now: Now, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+    pub fn handle_late_query(
+        &mut self,
+        call: CallId,
+        (name, durability): (ObjectName<'_>, Option<Durability>),
+        now: Now,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
         self.check_serving()?;
         match self.replies.admission(call) {
             Admission::New if self.replies.knows(call.session) => {
-                self.kill(call, Fault::Refused(Refusal::Expired), now, out);
+                self.kill(call, self.fate(name, durability), now, out);
             }
             Admission::Done(answer) => out.push(Effect::Reply { call, answer }),
             Admission::New | Admission::Running(_) | Admission::Busy | Admission::Stale => {
@@ -384,6 +411,7 @@ impl Slot {
                 method: system::DELETE,
                 arguments: Bytes::new(),
                 construction: Wanted::Anything,
+                durability: None,
                 deadline_ms: None,
                 chain: Box::default(),
             };
@@ -445,15 +473,22 @@ impl Slot {
     fn read(&mut self, object: ObjectNumber, entry: CallEntry, now: Now, out: &mut Vec<Effect>) {
         let call = u64::from(entry.call.lane.0) << 32 ^ entry.call.sequence.0;
         let seed = now.seed ^ call.wrapping_mul(SEED_STEP);
-        let stamp = Stamp { index: self.committed, now_ms: self.now_ms.max(now.ms), seed };
+        // What an ephemeral object has seen is in no log; of another one, what is not committed is still to come.
+        let index = if self.alone.has(object) { self.committed.max(self.alone.last) } else { self.committed };
+        let stamp = Stamp { index, now_ms: self.now_ms.max(now.ms), seed };
         self.objects.note_queued(object);
-        out.push(Effect::Apply { object, entry: Entry { stamp, kind: EntryKind::Read(entry) } });
+        out.push(Effect::Apply { object, entry: self.unlogged(stamp, EntryKind::Read(entry)) });
     }
 }
 
 /// Until when the end of a session is remembered that may come back until `ends_ms`.
 fn remembered_until(ends_ms: Option<u64>, now: Now) -> u64 {
     ends_ms.map_or(now.ms, |ends_ms| ends_ms.max(now.ms)).saturating_add(ENDED_FOR_MS)
+}
+
+/// Tells a caller that nobody knows what became of a call.
+fn not_known() -> Answer {
+    Answer { applied: true, index: LogIndex(0), result: Err(alone::forgotten()) }
 }
 
 /// Tells a caller to ask whoever serves the slot now.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::durability::Durability;
 use crate::error::{Erased, ReplyBody};
 use crate::ids::{CallId, Fence, LogIndex, Owner, WaiterId};
 use crate::object::ObjectType;
@@ -138,6 +139,7 @@ pub(crate) struct RawMessage {
     pub(crate) object_type: &'static ObjectType,
     pub(crate) key: String,
     pub(crate) construction: Option<Bytes>,
+    pub(crate) durability: Option<Durability>,
     pub(crate) method: u16,
     pub(crate) arguments: Bytes,
 }

@@ -31,7 +31,7 @@ impl Instance {
             return None;
         }
         let kind = EntryKind::TakeBack { call, grant: waiter, method, granted: Some(granted) };
-        Some(Entry { stamp: entry.stamp, kind })
+        Some(Entry { stamp: entry.stamp, kind, led: entry.led, is_logged: entry.is_logged })
     }
 
     /// Keeps the answer of a call for its cancel, which is on its way.

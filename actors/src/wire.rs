@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
+use crate::durability::Durability;
 use crate::error::Fault;
 use crate::ids::{
     CallId, ClusterId, Epoch, Fence, JobId, Lane, LogIndex, NodeId, Sequence, SessionId, SlotId, TableVersion,
@@ -61,7 +62,8 @@ pub mod parts {
     pub(super) const CONSTRUCTION_ARGUMENTS: u32 = 1 << 14;
     pub(super) const TRACE: u32 = 1 << 15;
     pub(super) const CREDENTIAL: u32 = 1 << 16;
-    pub(super) const ALL: u32 = (1 << 19) - 1;
+    pub(super) const DURABILITY: u32 = 1 << 19;
+    pub(super) const ALL: u32 = (1 << 20) - 1;
 
     pub(super) const APPLIED: u32 = 1;
     pub(super) const FAULT: u32 = 1 << 1;
@@ -159,6 +161,8 @@ pub struct Request<'a> {
     pub construction: Option<u64>,
     /// The constructor's arguments.
     pub construction_arguments: Option<Bytes>,
+    /// What the caller's handle says about the object's copies.
+    pub durability: Option<Durability>,
     /// W3C trace context: trace id, span id, flags.
     pub trace: Option<([u8; 16], [u8; 8], u8)>,
     /// What proves who the caller is.
@@ -306,6 +310,7 @@ impl Request<'_> {
             | part(self.construction_arguments.is_some(), parts::CONSTRUCTION_ARGUMENTS)
             | part(self.trace.is_some(), parts::TRACE)
             | part(self.credential.is_some(), parts::CREDENTIAL)
+            | part(self.durability.is_some(), parts::DURABILITY)
     }
 
     /// Appends the frame to `out`.
@@ -345,6 +350,7 @@ impl Request<'_> {
         put_part(out, self.construction_arguments.as_ref());
         put_part(out, self.trace.as_ref());
         put_part(out, self.credential.as_ref());
+        put_part(out, self.durability.as_ref());
     }
 }
 
@@ -379,6 +385,7 @@ fn decode_request<'a>(frame: &'a Bytes, mut rest: &'a [u8]) -> Result<Request<'a
             .map(|bytes| frame.slice_ref(bytes)),
         trace: take_part(present, parts::TRACE, rest)?,
         credential: take_part::<&[u8]>(present, parts::CREDENTIAL, rest)?.map(|bytes| frame.slice_ref(bytes)),
+        durability: take_part(present, parts::DURABILITY, rest)?,
         arguments: frame.slice_ref(rest),
     })
 }

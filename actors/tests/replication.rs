@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 use cluster::{Cluster, made_with};
 use greenroom::objects::{BarrierObject, CounterObject, CounterObjectHandle};
 use greenroom::{
-    CallId, Error, Fault, Lane, PeerBody, Refusal, Sequence, SessionId, Targets, Turn, ViewCommand, Waiter, Wanted,
+    CallId, Error, Fault, JobId, Lane, Object, ObjectName, PeerBody, Refusal, Sequence, SessionId, Targets, Turn,
+    ViewCommand, Waiter, Wanted, hash_object,
 };
 use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
@@ -404,7 +405,10 @@ fn a_late_question_is_not_answered_by_a_copy_that_takes_no_calls() {
         // The primary is to hand over.
         copy.tick(now, now.ms, |_| Some(other), &mut Vec::new());
         let mut effects = Vec::new();
-        let answered = copy.slot_mut(slot).unwrap().handle_late_query(call(2, 1), now, &mut effects);
+        let hash = hash_object(JobId::DEFAULT, CounterObject::NAME, "hits");
+        let object_type = CounterObject::TYPE;
+        let name = ObjectName { hash, job: JobId::DEFAULT, object_type, key: "hits" };
+        let answered = copy.slot_mut(slot).unwrap().handle_late_query(call(2, 1), (name, None), now, &mut effects);
         assert!(answered.is_err() && effects.is_empty(), "{node}: {answered:?}, {effects:?}");
     }
 }

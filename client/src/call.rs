@@ -114,7 +114,7 @@ struct Call {
     deadline_ms: Option<u64>,
     /// Whether the node has asked for the constructor's arguments.
     with_arguments: bool,
-    /// Whether the call has been sent before.
+    /// Whether the call has been sent before, and that try was not simply refused.
     sent: bool,
     /// Whether the call may have been applied without an answer.
     in_doubt: bool,

@@ -3,7 +3,7 @@
 /// Declares typed handles over the handles of objects: each gets what every handle has.
 ///
 /// `face! { /// Docs. pub struct List<T>(ListObject); }` declares a struct with a field `handle`, and
-/// `of`, `object`, `through`, `with_timeout`, `ObjectHandle`, `Clone`, `Debug` and the serde traits.
+/// `of`, `object`, `through`, `with_timeout`, `ephemeral`, `replicated`, `ObjectHandle`, `Clone`, `Debug` and the serde traits.
 macro_rules! face {
     ($($(#[$doc:meta])* pub struct $name:ident $(<$($value:ident),+>)? ($object:ident);)*) => {$(
         $(#[$doc])*
@@ -36,6 +36,22 @@ macro_rules! face {
             #[must_use]
             pub fn with_timeout(&self, timeout: ::std::time::Duration) -> Self {
                 Self::of(self.handle.with_timeout(timeout))
+            }
+
+            /// The same object, with one copy: its calls cost no other node anything, and what it holds goes with its node.
+            ///
+            /// Then, and when it moves to another node, its calls end with [`Error::ObjectLost`](crate::Error::ObjectLost)
+            /// until it is made anew: see [`RawHandle::ephemeral`](crate::RawHandle::ephemeral).
+            #[must_use]
+            pub fn ephemeral(&self) -> Self {
+                Self::of(self.handle.ephemeral())
+            }
+
+            /// The same object, with that many copies at least: where the cluster keeps fewer, calls are refused: see
+            /// [`RawHandle::replicated`](crate::RawHandle::replicated).
+            #[must_use]
+            pub fn replicated(&self, copies: u8) -> Self {
+                Self::of(self.handle.replicated(copies))
             }
         }
 

@@ -101,8 +101,8 @@ pub use greenroom_actors::combine::{Appendable, Combine, CombineError, Number};
 pub use greenroom_actors::expand;
 pub use greenroom_actors::objects::WrongLength;
 pub use greenroom_actors::{
-    Access, CallId, Caller, Erased, Error, Fence, Grant, Grants, Handle, Holder, JobId, Message, NotHeld, Object,
-    ObjectHandle, Owner, RawHandle, Refusal, ThreadFailure, ThreadId, Turn, WaitQueue, Waiter, WaiterId,
+    Access, CallId, Caller, Durability, Erased, Error, Fence, Grant, Grants, Handle, Holder, JobId, Message, NotHeld,
+    Object, ObjectHandle, Owner, RawHandle, Refusal, ThreadFailure, ThreadId, Turn, WaitQueue, Waiter, WaiterId,
 };
 pub use greenroom_macros::{cloud, combine, main, object};
 pub use process::{client, init, shutdown};

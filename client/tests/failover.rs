@@ -102,6 +102,40 @@ async fn what_was_acknowledged_outlives_a_node() {
     drop((client, nodes));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ephemeral_object_is_lost_with_its_node_and_made_anew_by_whoever_wants_it() {
+    let (mut nodes, client) = cluster().await;
+    let counters: Vec<Counter> = (0..30).map(|n| client.object(Counter::named(format!("e{n}")).ephemeral())).collect();
+    for counter in &counters {
+        assert_eq!(soon("adds", counter.add_async(7)).await, Ok(7));
+    }
+    let too_many = client.object(Counter::named("three").replicated(3));
+    let refused = soon("answers", too_many.add_async(1)).await;
+    let too_few = Refusal::TooFewCopies { asked: 3, copies: 2 };
+    assert!(matches!(&refused, Err(Error::Refused { refusal, .. }) if *refusal == too_few), "{refused:?}");
+    let as_replicated = client.object(Counter::named("e0").replicated(2));
+    let refused = soon("answers", as_replicated.add_async(1)).await;
+    let other = |refusal: &Refusal| matches!(refusal, Refusal::OtherDurability { .. });
+    assert!(matches!(&refused, Err(Error::Refused { refusal, .. }) if other(refusal)), "{refused:?}");
+
+    let dead = nodes.remove(2);
+    spawn_blocking(move || drop(dead)).await.expect("ends");
+    let mut n_lost = 0;
+    for counter in &counters {
+        match soon("answers", counter.get_async()).await {
+            Ok(value) => assert_eq!(value, 7),
+            Err(Error::ObjectLost { .. }) => {
+                n_lost += 1;
+                assert_eq!(soon("creates", counter.object().create_async()).await, Ok(true));
+                assert_eq!(soon("adds", counter.add_async(1)).await, Ok(1));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(n_lost > 0, "the node had some of thirty");
+    drop((client, nodes));
+}
+
 /// Starts or stops something that blocks.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     spawn_blocking(work).await.expect("does not panic")

@@ -129,6 +129,8 @@ impl Path {
             method: request.method,
             arguments: request.arguments.clone(),
             construction: Wanted::Anything,
+            durability: None,
+            retry: false,
             deadline_ms: request.deadline_ms,
             chain: &request.chain,
         };

@@ -240,7 +240,7 @@ impl Core {
                 slot.confirm_cancel(call, &mut effects);
             }
         } else if request.flags & parts::QUERY != 0 {
-            slot.handle_query(call, now, &mut effects);
+            slot.handle_query(call, (object, request.durability), now, &mut effects);
         } else {
             let arrival = arrival(call, object, request);
             slot.handle_call(arrival, now, &mut effects);
@@ -321,7 +321,8 @@ impl Core {
                         nested.push_back(Step::Call(NestedOrigin { slot: at, object, job, call }));
                     }
                     Effect::Reply { call, answer } if call.session.is_object() => match self.peers.take_local(call) {
-                        Some(origin) if self.peers.asks_again(&answer.result) => {
+                        Some(mut origin) if self.peers.asks_again(&answer.result) => {
+                            origin.call.again |= matches!(answer.result, Err(Fault::Moved));
                             let target = self.installed.table.slot_of(origin.target_hash());
                             self.peers.send_later(origin, target);
                         }
@@ -433,6 +434,8 @@ fn arrival<'a>(call: CallId, object: ObjectName<'a>, request: &'a Request<'_>) -
         method: request.method,
         arguments: request.arguments.clone(),
         construction,
+        durability: request.durability,
+        retry: request.flags & parts::RETRY != 0,
         deadline_ms: request.deadline_ms,
         chain: &request.chain,
     }

@@ -27,6 +27,8 @@ impl Core {
             method: call.method,
             arguments: call.arguments.clone(),
             construction: call.construction.as_deref().map_or(Wanted::Anything, |made| Wanted::Arguments(made.clone())),
+            durability: call.durability,
+            retry: call.again,
             deadline_ms: Some(call.deadline_ms),
             chain: &call.chain,
         };

@@ -30,6 +30,7 @@ impl Actor for ObjectActor {
 
 /// What an object's actor has to do.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all work is an entry; a box would cost an allocation for each")]
 pub(crate) enum Work {
     /// Apply an entry that is committed.
     Apply(Entry),

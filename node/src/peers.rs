@@ -269,7 +269,7 @@ impl Peers {
                 let why = "the node that served the object is gone".to_owned();
                 return self.lost.push((call, Fault::Unknown { why }));
             }
-            let retry = outgoing.sent_to.is_some();
+            let retry = outgoing.sent_to.is_some() || outgoing.origin.call.again;
             outgoing.sent_to = incarnation;
             let request = request(outgoing, at.epoch, retry);
             match outbox.push(|out| request.encode(out)) {
@@ -346,6 +346,7 @@ fn request(outgoing: &Outgoing, epoch: greenroom_actors::Epoch, retry: bool) -> 
         chain: call.chain.clone(),
         construction: call.construction.as_ref().map(|made| made.hash),
         construction_arguments: call.construction.as_ref().map(|made| made.arguments.clone()),
+        durability: call.durability,
         arguments: call.arguments.clone(),
         ..Request::default()
     }

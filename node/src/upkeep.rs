@@ -1,7 +1,7 @@
 //! What a shard does by the clock: deadlines, sessions that stay away (and may come back too late), actors that idle.
 
 use greenroom_actors::wire::Request;
-use greenroom_actors::{CallId, JobId, Now, Refusal, hash_object};
+use greenroom_actors::{CallId, JobId, Now, ObjectName, Refusal, hash_object};
 
 use crate::core::Core;
 use crate::sessions::{EndedSession, StreamId};
@@ -37,8 +37,10 @@ impl Core {
         let hash = hash_object(request.job, request.type_name, request.key);
         let mut effects = std::mem::take(&mut self.effects);
         let answered = self.check_place(stream, request, hash).and_then(|()| {
+            let object_type = self.place.object_type(request.type_name)?;
+            let object = ObjectName { hash, job: request.job, object_type, key: request.key };
             let slot = self.slot_mut(request.slot).ok_or(Refusal::WrongPlace)?;
-            slot.handle_late_query(call, now, &mut effects)
+            slot.handle_late_query(call, (object, request.durability), now, &mut effects)
         });
         self.perform(request.slot, &mut effects, now);
         self.effects = effects;

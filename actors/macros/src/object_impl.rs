@@ -13,7 +13,7 @@ use crate::method::Method;
 use crate::{guard, message};
 
 /// Names of the handle's own methods.
-const RESERVED: [&str; 4] = ["object", "with_timeout", "through", "message"];
+const RESERVED: [&str; 6] = ["object", "with_timeout", "through", "message", "ephemeral", "replicated"];
 /// Names of the functions that return handles.
 const NAMING: [&str; 3] = ["named", "shared", "existing"];
 

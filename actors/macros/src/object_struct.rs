@@ -143,6 +143,18 @@ fn handle(visibility: &Visibility, name: &Ident) -> TokenStream {
                 Self::__of(::core::clone::Clone::clone(&self.raw).with_timeout(timeout))
             }
 
+            /// The same object, with one copy: its state goes with its node, and calls end with `ObjectLost` then.
+            #[must_use]
+            pub fn ephemeral(&self) -> Self {
+                Self::__of(::core::clone::Clone::clone(&self.raw).ephemeral())
+            }
+
+            /// The same object, with that many copies at least: where the cluster keeps fewer, calls are refused.
+            #[must_use]
+            pub fn replicated(&self, copies: u8) -> Self {
+                Self::__of(::core::clone::Clone::clone(&self.raw).replicated(copies))
+            }
+
             /// The same object, reached through `caller`.
             #[must_use]
             pub fn through(&self, caller: ::std::sync::Arc<dyn ::greenroom::expand::Caller>) -> Self {

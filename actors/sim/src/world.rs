@@ -5,6 +5,7 @@
 //! processes die, stop for a while, and come back; links break one way or both.
 
 mod actor;
+mod alone;
 mod client;
 mod clock;
 mod draws;
@@ -25,7 +26,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use greenroom_actors::{ClusterId, Identity, Incarnation, NodeId, Registry, ViewCommand};
 
-use crate::history::History;
+use crate::history::{History, ObjectIndex};
+use alone::Ephemerals;
 use client::Client;
 use clock::{Clock, Time};
 use draws::Draws;
@@ -106,7 +108,10 @@ pub(crate) struct World {
     raft: Raft,
     registry: Registry,
     ghost: Ghost,
+    ephemerals: Ephemerals,
     history: History,
+    /// What calls that make objects anew are recorded for, and never looked at.
+    system_history: Option<ObjectIndex>,
     /// The session of each client that there was, and its name in the history.
     session_names: BTreeMap<greenroom_actors::SessionId, usize>,
     ended_sessions: BTreeSet<greenroom_actors::SessionId>,
@@ -145,7 +150,9 @@ impl World {
             raft: Raft::default(),
             registry: Registry::collect().expect("the types of one program have names of their own"),
             ghost: Ghost::default(),
+            ephemerals: Ephemerals::default(),
             history: History::new(),
+            system_history: None,
             session_names: BTreeMap::new(),
             ended_sessions: BTreeSet::new(),
             clocks_are_bounded,

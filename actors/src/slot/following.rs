@@ -29,6 +29,7 @@ impl Slot {
         self.epoch = self.epoch.max(epoch);
         if self.is_primary() {
             self.dismiss_callers(out);
+            self.lose_all(out);
             self.timers.clear();
             self.role = Role::Backup(Following::default());
             self.log.trim(LogIndex(u64::MAX));
@@ -67,11 +68,12 @@ impl Slot {
                     return Ok(());
                 }
                 for logged in entries {
-                    end = logged.place();
+                    let before = std::mem::replace(&mut end, logged.place());
                     if end.index <= self.log.base().index || self.holds(end) {
                         continue;
                     }
-                    self.log.truncate_from(end.index);
+                    // Between the two places this log may have entries that the primary's has not: places are left out.
+                    self.log.truncate_after(before.index);
                     self.log.push(logged);
                 }
                 self.committed = self.committed.max(committed.min(end.index));

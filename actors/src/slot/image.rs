@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::following::Following;
 use super::log::LogPlace;
 use super::{Effect, Role, Slot};
+use crate::durability::Durability;
 use crate::entry::{NestedCall, Wanted};
 use crate::ids::{CallId, JobId, Lane, LogIndex, NodeId, Owner, SessionId};
 use crate::instance_image::InstanceImage;
@@ -88,6 +89,7 @@ pub struct NestedImage {
     call: CallId,
     target: ImageName,
     construction: Option<Wanted>,
+    durability: Option<Durability>,
     method: u16,
     arguments: Bytes,
     deadline_ms: u64,
@@ -263,7 +265,9 @@ impl Slot {
     fn end_image(&mut self) {
         let mut pieces: Vec<Piece> = Vec::new();
         let (mut part, mut bytes) = (Vec::new(), 0);
-        for (session, image) in self.replies.images() {
+        let alone = self.hashes_alone();
+        for (session, mut image) in self.replies.images() {
+            image.lose(&alone);
             bytes += image.size();
             part.push((session, image));
             if bytes >= PIECE_BYTES {
@@ -272,9 +276,9 @@ impl Slot {
             }
         }
         pieces.push(Piece::Replies(part));
+        let named = |&object: &ObjectNumber| self.image_name(object).filter(|_| !self.alone.has(object));
         let owners = self.owners.iter();
-        let owners = owners
-            .map(|(&owner, objects)| (owner, objects.iter().filter_map(|&object| self.image_name(object)).collect()));
+        let owners = owners.map(|(&owner, objects)| (owner, objects.iter().filter_map(named).collect()));
         let (owners, nested) = (owners.collect(), self.nested_images());
         let index = self.log.last().index;
         pieces.push(Piece::End { index, now_ms: self.now_ms, owners, nested });
@@ -289,7 +293,7 @@ impl Slot {
 
     fn nested_images(&self) -> Vec<NestedImage> {
         let image = |(&(object, lane), call): (&(ObjectNumber, Lane), &NestedCall)| {
-            let caller = self.image_name(object)?;
+            let caller = self.image_name(object).filter(|_| !self.alone.has(object))?;
             let (type_name, key) = (call.object_type.name.to_owned(), call.key.clone());
             Some(NestedImage {
                 target: ImageName { job: caller.job, type_name, key },
@@ -297,6 +301,7 @@ impl Slot {
                 lane,
                 call: call.call,
                 construction: call.construction.as_deref().map(|made| Wanted::Arguments(made.clone())),
+                durability: call.durability,
                 method: call.method,
                 arguments: call.arguments.clone(),
                 deadline_ms: call.deadline_ms,
@@ -480,6 +485,8 @@ impl Slot {
             object_type: target.object_type,
             key: target.key,
             construction,
+            durability: image.durability,
+            again: false,
             method: image.method,
             arguments: image.arguments,
             deadline_ms: image.deadline_ms,

@@ -5,9 +5,10 @@ use bytes::Bytes;
 use super::image::Sending;
 use super::log::LogPlace;
 use super::{Effect, Role, Slot};
+use crate::entry::NestedCall;
 use crate::error::Refusal;
 use crate::ids::{Epoch, LogIndex, NodeId, Owner, SessionId};
-use crate::objects_table::ObjectTable;
+use crate::objects_table::{ObjectEntry, ObjectTable};
 use crate::peer::{PeerBody, PeerMessage, ship};
 use crate::view::{Placement, ViewCommand};
 
@@ -25,7 +26,11 @@ const UNCOMMITTED_MAX: usize = 100_000;
 pub(super) struct Leading {
     serving: Serving,
     /// The epoch in which it began to order: an earlier acknowledgement says nothing of its log.
-    since: Epoch,
+    pub(super) since: Epoch,
+    /// Whether another copy ordered before it.
+    pub(super) has_taken_over: bool,
+    /// Whether that one may have given places that are in no log.
+    pub(super) places_are_missing: bool,
     pub(super) followers: Vec<Follower>,
     /// Who is to be given a copy, as the view says.
     pub(super) joining: Option<NodeId>,
@@ -76,8 +81,18 @@ impl Follower {
 
 impl Leading {
     pub(super) fn alone(epoch: Epoch) -> Self {
-        let (serving, followers) = (Serving::Yes, Vec::new());
-        Self { serving, since: epoch, followers, joining: None, sending: None, n_images: 0, proposed_ms: None }
+        let (has_taken_over, places_are_missing) = (false, false);
+        Self {
+            serving: Serving::Yes,
+            since: epoch,
+            has_taken_over,
+            places_are_missing,
+            followers: Vec::new(),
+            joining: None,
+            sending: None,
+            n_images: 0,
+            proposed_ms: None,
+        }
     }
 
     fn follower(&mut self, node: NodeId) -> Option<&mut Follower> {
@@ -160,7 +175,8 @@ impl Slot {
             }
         } else {
             let from = self.log.place_at_most(self.committed);
-            let mut leading = Leading { serving: Serving::TakingOver, ..Leading::alone(placement.epoch) };
+            let mut leading =
+                Leading { serving: Serving::TakingOver, has_taken_over: true, ..Leading::alone(placement.epoch) };
             leading.followers = others.map(|node| Follower::new(node, true, placement.epoch, from)).collect();
             self.role = Role::Primary(leading);
             self.take_over_log();
@@ -203,8 +219,11 @@ impl Slot {
 
     /// Every copy holds what this one holds: it takes calls from now on.
     fn begin_serving(&mut self, out: &mut Vec<Effect>) {
+        // What has not been applied yet may make an ephemeral object.
+        let may_be_ephemeral = |entry: &ObjectEntry| !entry.is_quiet() || entry.instance().borrow().is_ephemeral();
         if let Role::Primary(leading) = &mut self.role {
             leading.serving = Serving::Yes;
+            leading.places_are_missing = self.objects.iter().any(|(_, entry)| may_be_ephemeral(entry));
         }
         self.timers.clear();
         for (object, entry) in self.objects.iter() {
@@ -226,7 +245,8 @@ impl Slot {
         out.push(Effect::Serving { sessions });
         for (&(object, _), call) in &self.nested {
             if let Some(entry) = self.objects.get(object) {
-                out.push(Effect::Nested { object, job: entry.job(), call: call.clone() });
+                let call = NestedCall { again: true, ..call.clone() };
+                out.push(Effect::Nested { object, job: entry.job(), call });
             }
         }
     }

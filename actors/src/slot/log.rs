@@ -125,9 +125,9 @@ impl Log {
         self.entries.range_mut(self.n_handed..)
     }
 
-    /// Drops the entries from `index` on; none that was handed out can be among them.
-    pub(crate) fn truncate_from(&mut self, index: LogIndex) {
-        let position = self.entries.partition_point(|logged| logged.stamp.index < index);
+    /// Drops the entries behind `index`; none that was handed out can be among them.
+    pub(crate) fn truncate_after(&mut self, index: LogIndex) {
+        let position = self.position_after(index);
         self.entries.truncate(position.max(self.n_handed));
     }
 

@@ -6,7 +6,7 @@ use super::log::{Item, Logged, Target};
 use super::{Effect, Role, SEED_STEP, Slot};
 use crate::arrival::Now;
 use crate::entry::{Entry, EntryKind, GiveUp};
-use crate::ids::{CallId, LogIndex};
+use crate::ids::{CallId, LogIndex, Owner};
 use crate::objects_table::ObjectNumber;
 use crate::replies::{Abandoned, Answer};
 use crate::turn::Stamp;
@@ -15,6 +15,7 @@ impl Slot {
     /// Orders what happens to an object.
     pub(super) fn order(&mut self, object: ObjectNumber, kind: EntryKind, now: Now, out: &mut Vec<Effect>) {
         self.objects.note_queued(object);
+        let Some(kind) = self.order_alone(object, kind, now, out) else { return };
         self.append(Item::Object(Target::Number(object), kind), now, out);
         if planted!(ReplyBeforeCommit)
             && self.objects.get(object).is_some_and(|entry| !entry.instance().borrow().parked().is_empty())
@@ -26,13 +27,24 @@ impl Slot {
 
     /// Appends to the log. Time never goes back in a slot.
     pub(super) fn append(&mut self, item: Item, now: Now, out: &mut Vec<Effect>) {
-        self.now_ms = self.now_ms.max(now.ms);
-        let index = LogIndex(self.log.last().index.0.saturating_add(1));
-        let seed = now.seed ^ index.0.wrapping_mul(SEED_STEP);
-        let logged = Logged { stamp: Stamp { index, now_ms: self.now_ms, seed }, epoch: self.epoch, item };
+        let logged = Logged { stamp: self.next_stamp(now), epoch: self.epoch, item };
         self.note_ordered(&logged);
         self.log.push(logged);
         self.advance(out);
+    }
+
+    /// The place, time and randomness of the next entry.
+    pub(super) fn next_stamp(&mut self, now: Now) -> Stamp {
+        self.now_ms = self.now_ms.max(now.ms);
+        let last = self.log.last();
+        let mut index = LogIndex(last.index.max(self.alone.last).0.saturating_add(1));
+        let places_are_missing = matches!(&self.role, Role::Primary(leading) if leading.places_are_missing);
+        if places_are_missing && self.leadership_of(last.epoch).is_none() {
+            // The copy that ordered before may have given places that are in no log: fences grow all the same, if clocks agree.
+            index = index.max(LogIndex(self.now_ms.saturating_mul(1_000)));
+        }
+        let seed = now.seed ^ index.0.wrapping_mul(SEED_STEP);
+        Stamp { index, now_ms: self.now_ms, seed }
     }
 
     /// What the reply table and the table of owners learn from an entry: at the primary when it orders it, so that a retry
@@ -51,7 +63,7 @@ impl Slot {
         }
     }
 
-    fn note_kind(&mut self, object: ObjectNumber, kind: &EntryKind, index: LogIndex) {
+    pub(super) fn note_kind(&mut self, object: ObjectNumber, kind: &EntryKind, index: LogIndex) {
         match kind {
             EntryKind::Call(entry) if entry.call != CallId::default() => {
                 let object_type = self.objects.get(object).map(|entry| entry.object_type());
@@ -88,7 +100,7 @@ impl Slot {
                     }
                 }
             }
-            EntryKind::Call(_) | EntryKind::Read(_) | EntryKind::Cancel { .. } => {}
+            EntryKind::Call(_) | EntryKind::Read(_) | EntryKind::Cancel { .. } | EntryKind::Lose => {}
         }
     }
 
@@ -103,10 +115,11 @@ impl Slot {
                     self.note_ordered(&logged);
                 }
             }
-            let Logged { stamp, item, .. } = logged;
+            let Logged { stamp, epoch, item } = logged;
             match item {
                 Item::Object(Target::Number(object), kind) => {
-                    out.push(Effect::Apply { object, entry: Entry { stamp, kind } });
+                    let entry = Entry { stamp, kind, led: self.leadership_of(epoch), is_logged: true };
+                    out.push(Effect::Apply { object, entry });
                 }
                 Item::Object(Target::Name(_), _) => {}
                 Item::Kill { call, fault, .. } => {
@@ -120,6 +133,10 @@ impl Slot {
                     self.replies.end(session, until_ms);
                     if let (Some(call), Role::Primary(_)) = (asked, &self.role) {
                         out.push(Effect::Reply { call, answer: done() });
+                    }
+                    if matches!(self.role, Role::Backup(_)) {
+                        // What is left are ephemeral objects, which were told where their state is.
+                        self.owners.remove(&Owner::Session(session));
                     }
                 }
             }

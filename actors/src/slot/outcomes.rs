@@ -16,6 +16,9 @@ impl Slot {
     pub fn handle_outcomes(&mut self, object: ObjectNumber, outcomes: Outcomes, leased: bool, out: &mut Vec<Effect>) {
         let is_primary = matches!(self.role, Role::Primary(_));
         self.objects.note_applied(object, outcomes.n_applied, outcomes.last_index);
+        let was_alone = self.alone.has(object);
+        self.note_alone(object, out);
+        let is_alone = was_alone || self.alone.has(object);
         for (call, answer) in outcomes.answers {
             if matches!(answer.result, Err(Fault::Refused(Refusal::NotCreated))) {
                 // The caller tries again with the arguments, as the same call.
@@ -28,7 +31,7 @@ impl Slot {
                 self.note_untaken(object, call, granted.clone());
             }
             if is_primary {
-                let answer = if self.may_tell(&answer, leased) { answer } else { moved() };
+                let answer = if self.may_tell(&answer, is_alone, leased) { answer } else { moved() };
                 out.push(Effect::Reply { call, answer });
             }
         }
@@ -38,7 +41,15 @@ impl Slot {
                 self.timers.remove(&(deadline_ms, object, waiter, call));
             }
         }
-        let Some(job) = self.objects.get(object).map(|entry| entry.job()) else { return };
+        if outcomes.nested.is_empty() {
+            return;
+        }
+        let Some(entry) = self.objects.get(object) else { return };
+        let job = entry.job();
+        if !is_primary && entry.instance().borrow().is_ephemeral() {
+            // They are of a state that is gone.
+            return;
+        }
         for call in outcomes.nested {
             self.nested.insert((object, call.call.lane), call.clone());
             if is_primary {
@@ -58,10 +69,10 @@ impl Slot {
     }
 
     /// Whether an answer is true whoever else may think that they serve: one that was committed with the others is, a read is
-    /// only under a lease, and so is what this copy did alone.
-    fn may_tell(&self, answer: &Answer, leased: bool) -> bool {
+    /// only under a lease, and so is what this copy did alone, as with an ephemeral object.
+    fn may_tell(&self, answer: &Answer, is_ephemeral: bool, leased: bool) -> bool {
         let is_read = !answer.applied && answer.index == LogIndex(0) && answer.result.is_ok();
-        match is_read {
+        match is_read || is_ephemeral {
             true => leased && self.check_serving().is_ok(),
             false => leased || !self.is_alone(),
         }

@@ -1,5 +1,7 @@
 //! A cluster of hosts without threads, clocks or sockets: every message waits until the test delivers it.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -7,9 +9,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use greenroom_actors::wire::AttemptEnd;
 use greenroom_actors::{
-    Answer, Arrival, CallId, ClusterId, Construction, Effect, Host, Identity, Incarnation, JobId, Lane, Limits,
-    NestedCall, NodeId, Now, Object, ObjectName, ObjectNumber, Outcomes, Owner, Patience, PeerMessage, Registry,
-    Sequence, SessionId, ShardId, Share, Slot, SlotId, Targets, View, ViewCommand, Wanted, hash_object, slot_of,
+    Answer, Arrival, CallId, ClusterId, Construction, Durability, Effect, Host, Identity, Incarnation, JobId, Lane,
+    Limits, NestedCall, NodeId, Now, Object, ObjectName, ObjectNumber, Outcomes, Owner, Patience, PeerMessage,
+    Registry, Sequence, SessionId, ShardId, Share, Slot, SlotId, Targets, View, ViewCommand, Wanted, hash_object,
+    slot_of,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,7 +31,7 @@ pub(crate) struct Cluster {
     pub(crate) answers: Vec<(NodeId, CallId, Answer)>,
     /// Pairs of nodes whose messages are lost.
     pub(crate) cut: BTreeSet<(NodeId, NodeId)>,
-    /// Whether entries wait for the objects' actors, and those that do.
+    /// Whether what objects' actors are to do waits for them, and what does.
     pub(crate) hold_actors: bool,
     pub(crate) held: Vec<(NodeId, SlotId, Effect)>,
     /// Calls that objects have made, which the test answers.
@@ -38,6 +41,12 @@ pub(crate) struct Cluster {
     registry: Registry,
     scratch: RefCell<Vec<u8>>,
     next_lane: u32,
+    /// What the handles of the calls to come say.
+    pub(crate) durability: Option<Durability>,
+    /// Whether the calls to come were sent before.
+    pub(crate) retries: bool,
+    /// Whether nodes have leases.
+    pub(crate) leased: bool,
 }
 
 impl Cluster {
@@ -58,6 +67,9 @@ impl Cluster {
             registry: Registry::collect().expect("names differ"),
             scratch: RefCell::default(),
             next_lane: 0,
+            durability: None,
+            retries: false,
+            leased: true,
         };
         cluster.view.apply(&ViewCommand::Found { cluster: ClusterId(1), n_slots: N_SLOTS, copies });
         for number in 0..n_nodes {
@@ -211,12 +223,12 @@ impl Cluster {
     fn carry_out(&mut self, node: NodeId, id: SlotId, effect: Effect, out: &mut Vec<Effect>) {
         let Some(slot) = self.hosts.get_mut(&node).and_then(|host| host.slot_mut(id)) else { return };
         match effect {
-            Effect::Apply { .. } if self.hold_actors => self.held.push((node, id, effect)),
+            Effect::Apply { .. } | Effect::Image { .. } if self.hold_actors => self.held.push((node, id, effect)),
             Effect::Apply { object, entry } => {
                 let mut outcomes = Outcomes::default();
                 let instance = slot.objects().get(object).expect("the object is there").instance().clone();
                 instance.borrow_mut().apply(&entry, &mut self.scratch.borrow_mut(), &mut outcomes);
-                slot.handle_outcomes(object, outcomes, true, out);
+                slot.handle_outcomes(object, outcomes, self.leased, out);
             }
             Effect::Image { object } => {
                 let image = slot.objects().get(object).and_then(|entry| entry.instance().borrow().to_image());
@@ -288,6 +300,24 @@ impl Cluster {
         arguments: &impl Serialize,
         construction: Wanted,
     ) {
+        let number = T::TYPE.method_number(method).expect("there is such a method");
+        let arguments = postcard::to_allocvec(arguments).expect("encodes").into();
+        self.send_number::<T>(call, key, number, arguments, construction);
+    }
+
+    /// A call of a method that every object has.
+    pub(crate) fn send_system<T: Object>(&mut self, key: &str, method: u16) -> CallId {
+        self.send_system_made::<T>(key, method, Wanted::Anything)
+    }
+
+    pub(crate) fn send_system_made<T: Object>(&mut self, key: &str, method: u16, construction: Wanted) -> CallId {
+        self.next_lane += 1;
+        let call = CallId { session: SessionId(1), lane: Lane(self.next_lane), sequence: Sequence(1) };
+        self.send_number::<T>(call, key, method, Bytes::new(), construction);
+        call
+    }
+
+    fn send_number<T: Object>(&mut self, call: CallId, key: &str, method: u16, arguments: Bytes, construction: Wanted) {
         let node = self.primary_of::<T>(key);
         let id = self.slot_of::<T>(key);
         let (now, hash) = (self.now(), hash_object(JobId::DEFAULT, T::NAME, key));
@@ -295,9 +325,11 @@ impl Cluster {
             call,
             owner: Owner::Session(call.session),
             object: ObjectName { hash, job: JobId::DEFAULT, object_type: T::TYPE, key },
-            method: T::TYPE.method_number(method).expect("there is such a method"),
-            arguments: postcard::to_allocvec(arguments).expect("encodes").into(),
+            method,
+            arguments,
             construction,
+            durability: self.durability,
+            retry: self.retries,
             deadline_ms: None,
             chain: &[],
         };

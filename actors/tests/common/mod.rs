@@ -113,6 +113,8 @@ impl Bench {
             method,
             arguments,
             construction: request.construction.clone(),
+            durability: None,
+            retry: false,
             deadline_ms: request.deadline_ms,
             chain: &request.chain,
         };
@@ -189,6 +191,8 @@ impl Bench {
             method: call.method,
             arguments: call.arguments.clone(),
             construction: call.construction.as_deref().map_or(Wanted::Anything, |made| Wanted::Arguments(made.clone())),
+            durability: call.durability,
+            retry: call.again,
             deadline_ms: Some(call.deadline_ms),
             chain: &call.chain,
         };
@@ -229,7 +233,12 @@ impl Bench {
 
     pub fn query(&mut self, call: CallId) {
         let now = self.now();
-        self.slot.handle_query(call, now, &mut self.effects);
+        self.slot.handle_query(
+            call,
+            (name::<greenroom_actors::objects::CounterObject>("c"), None),
+            now,
+            &mut self.effects,
+        );
         self.settle();
     }
 
@@ -242,7 +251,12 @@ impl Bench {
     /// Asks what became of a call whose session has ended.
     pub fn query_late(&mut self, call: CallId) -> Result<(), Refusal> {
         let now = self.now();
-        let asked = self.slot.handle_late_query(call, now, &mut self.effects);
+        let asked = self.slot.handle_late_query(
+            call,
+            (name::<greenroom_actors::objects::CounterObject>("c"), None),
+            now,
+            &mut self.effects,
+        );
         self.settle();
         asked
     }

@@ -55,6 +55,8 @@ impl Call {
     }
 
     pub(super) fn judge_refusal(&mut self, refusal: Refusal) -> Next {
+        // Whoever refuses a call has not accepted it; an earlier try may have been.
+        self.sent = self.in_doubt;
         match refusal {
             Refusal::NotCreated if self.outgoing.maker().is_some() && !self.with_arguments => {
                 self.with_arguments = true;

@@ -20,6 +20,7 @@ impl Call {
             deadline_ms: self.deadline_ms,
             construction: self.outgoing.construction.as_ref().map(|made| made.hash),
             construction_arguments: arguments.map(|made| made.arguments.clone()),
+            durability: self.outgoing.durability,
             arguments: self.outgoing.arguments.clone(),
             ..self.name()
         }

@@ -71,6 +71,7 @@ pub(super) fn run(tool: &Tool, command: &CallCommand) -> Result<ExitCode, Failur
         key: KeyText::Shared(key.into()),
         job: None,
         construction: construction(object_type, command.new.as_deref())?,
+        durability: None,
         method: number,
         read: method.access() == Access::Read,
         parks: method.parks,

@@ -88,6 +88,7 @@ async fn delete(
         key: KeyText::Shared(target.key.as_str().into()),
         job: None,
         construction: None,
+        durability: None,
         method: system::DELETE,
         read: false,
         parks: false,

@@ -81,6 +81,8 @@ fn serve(asked: &Receiver<Ask>) {
                     method: call.method,
                     arguments: call.arguments.clone(),
                     construction,
+                    durability: call.durability,
+                    retry: false,
                     deadline_ms: until.map(|until| bench.now_ms + until),
                     chain: &[],
                 });

@@ -6,6 +6,7 @@ use greenroom_actors::{Entry, InstanceImage, Outcomes, SharedInstance};
 
 /// What an actor is asked to do.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every task is an entry")]
 pub(crate) enum Task {
     Apply(Entry),
     Image,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use greenroom_actors::{Answer, CallId, Fault, Lane, Refusal, Sequence, SessionId, SlotId, View};
+use greenroom_actors::{Answer, CallId, Fault, Lane, Refusal, SYSTEM_METHODS_FROM, Sequence, SessionId, SlotId, View};
 
 use super::clock::Time;
 use super::events::Event;
@@ -44,8 +44,10 @@ struct Worker {
     open: Option<Open>,
     next_at: Time,
     held: Option<Held>,
-    /// Of each slot, the lane and its last number.
-    lanes: BTreeMap<SlotId, (Lane, Sequence)>,
+    /// An object that was lost, and is to be made anew.
+    lost: Option<usize>,
+    /// Of each slot, the lane and its last number; ephemeral objects have their own.
+    lanes: BTreeMap<(SlotId, bool), (Lane, Sequence)>,
 }
 
 #[derive(Debug)]
@@ -223,24 +225,31 @@ impl World {
             return;
         }
         let held = idle.held;
-        let plan = match held {
-            Some(held) => self.give_back(held),
-            None => {
+        let lost = self.clients[number].workers[worker].lost.take();
+        let plan = match (held, lost) {
+            (Some(held), _) => self.give_back(held),
+            (None, Some(target)) if self.draws.one_in(2) => self.make_anew(target),
+            (None, _) => {
                 self.clients[number].next_value += 1;
                 self.plan(self.clients[number].next_value)
             }
         };
         let target = &self.targets[plan.target];
-        let (slot, history) = (target.slot, target.history);
+        let is_ephemeral = target.durability.is_some();
+        let is_system = plan.method >= SYSTEM_METHODS_FROM;
+        let (slot, history) = (target.slot, self.system_history.filter(|_| is_system).unwrap_or(target.history));
         let client = &mut self.clients[number];
         let next = client.next_lane + 1;
-        let lane = client.workers[worker].lanes.entry(slot).or_insert_with(|| {
+        let lane = client.workers[worker].lanes.entry((slot, is_ephemeral)).or_insert_with(|| {
             client.next_lane = next;
             (Lane(next * u32::from(N_SLOTS) + u32::from(slot.0)), Sequence(0))
         });
         lane.1.0 += 1;
         let call = CallId { session: client.session, lane: lane.0, sequence: lane.1 };
         let operation = self.history.invoke(ClientId(call.session.0), history, plan.recorded, now);
+        if is_ephemeral {
+            self.note_ephemeral_call(operation, call);
+        }
         let may_wait = plan.ends_by_itself && self.draws.one_in(3);
         let wall_ms = super::clock::Clock { rate: 1_000, steady_offset_ms: 0, wall_offset_ms: 200 }.wall_ms(now);
         let deadline_ms = (plan.parks && !may_wait).then(|| wall_ms + self.draws.between(200, 2_500));
@@ -286,6 +295,7 @@ impl World {
             construction: self.targets[open.plan.target].wanted(open.only_hash),
             deadline_ms: open.deadline_ms,
             ack: None,
+            retry: open.sent_on.is_some(),
         };
         let is_again = open.sent_on.is_some();
         let is_due = open.sent_on != Some(stream) || open.send_at <= now;
@@ -293,7 +303,7 @@ impl World {
         if cancels && (is_due || !open.is_cancelled) {
             self.send_frame(number, machine, FromClient::Cancel(frame));
         } else if is_due && is_again && self.draws.one_in(8) {
-            self.send_frame(number, machine, FromClient::Query(frame.call));
+            self.send_frame(number, machine, FromClient::Query(frame.call, frame.object));
         } else if is_due {
             self.send_frame(number, machine, FromClient::Call(frame));
         }
@@ -311,8 +321,8 @@ impl World {
         let now = self.now;
         let busy = &mut self.clients[number].workers[worker];
         let Some(open) = busy.open.take() else { return };
-        let slot = self.targets[open.plan.target].slot;
-        busy.lanes.remove(&slot);
+        let Target { slot, durability, .. } = self.targets[open.plan.target];
+        busy.lanes.remove(&(slot, durability.is_some()));
         self.history.unknown(open.operation, now);
         let is_lost = self.raft.view().placement(slot).is_none_or(|placement| placement.generation > 0);
         let is_mended = open.began > self.settings.trouble_ms * 1_000 - PATIENCE + MENDED;
@@ -380,6 +390,11 @@ impl World {
             Err(Fault::Refused(Refusal::Stale | Refusal::Expired | Refusal::SessionEnded)) => {
                 self.conclude_unknown(number, worker);
             }
+            Err(Fault::ObjectLost) if self.targets[open.plan.target].durability.is_some() => {
+                let target = open.plan.target;
+                self.conclude_unknown(number, worker);
+                self.clients[number].workers[worker].lost = Some(target);
+            }
             Err(fault) => {
                 let may_be = matches!(fault, Fault::Unknown { .. } | Fault::Abandoned);
                 self.conclude_unknown(number, worker);
@@ -403,6 +418,9 @@ impl World {
             && let Some(machine) = self.machine_of(number, slot)
         {
             self.send_frame(number, machine, FromClient::Ack(open.call));
+        }
+        if open.plan.method >= SYSTEM_METHODS_FROM {
+            return self.history.unknown(open.operation, self.now);
         }
         match read_reply(kind, open.plan.target, open.plan.recorded, body) {
             Told::Value(reply, held) => {
@@ -432,8 +450,8 @@ impl World {
 
     fn conclude_unknown(&mut self, number: usize, worker: usize) {
         if let Some(open) = self.take(number, worker) {
-            let slot = self.targets[open.plan.target].slot;
-            self.clients[number].workers[worker].lanes.remove(&slot);
+            let Target { slot, durability, .. } = self.targets[open.plan.target];
+            self.clients[number].workers[worker].lanes.remove(&(slot, durability.is_some()));
             self.history.unknown(open.operation, self.now);
             self.let_go(number, &open);
         }

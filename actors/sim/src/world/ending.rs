@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use greenroom_actors::{MemberStatus, NodeId, Slot, SlotId};
+use greenroom_actors::{Lane, MemberStatus, NodeId, SessionId, Slot, SlotId};
 
 use super::World;
 use super::process::ProcessId;
@@ -69,7 +69,7 @@ impl World {
                 let Some((id, copy)) = self.copy_of(slot, node) else {
                     return Err(format!("slot {slot}: node {node} has no copy"));
                 };
-                let seen = contents(copy);
+                let seen = contents(copy, |session, lane| !self.is_ephemeral_lane(session, lane));
                 let Some((other, expected)) = &first else {
                     first = Some((id, seen));
                     continue;
@@ -96,9 +96,9 @@ impl World {
     }
 
     /// The history without the objects whose data was lost: what became of those, nobody promises.
-    fn sound_history(&self) -> crate::History {
+    fn sound_history(&mut self) -> crate::History {
+        let mut history = self.split_history();
         let view = self.raft.view();
-        let mut history = self.history.clone();
         let lost: BTreeSet<u32> = self
             .targets
             .iter()
@@ -111,19 +111,24 @@ impl World {
 }
 
 /// All of a copy that must be equal on every one, as text by name.
-fn contents(copy: &Slot) -> BTreeMap<String, String> {
+fn contents(copy: &Slot, is_told: impl Fn(SessionId, Lane) -> bool) -> BTreeMap<String, String> {
     let mut contents = BTreeMap::new();
     for (_, entry) in copy.objects().iter() {
         let instance = entry.instance().borrow();
         if !instance.is_vacant() {
-            let text = format!("{:02x?} {:?}", instance.encoded_state(), instance.parked());
+            let text = match instance.is_ephemeral() {
+                true => format!("ephemeral, made at {}", instance.made_at()),
+                false => format!("{:02x?} {:?}", instance.encoded_state(), instance.parked()),
+            };
             contents.insert(format!("{}/{}", entry.object_type().name, entry.key()), text);
         }
     }
     for (session, image) in copy.replies().images() {
         if !image.has_ended() {
             for (lane, call) in image.calls() {
-                contents.insert(format!("call {:x}.{lane}", session.0), format!("{call:?}"));
+                if is_told(session, lane) {
+                    contents.insert(format!("call {:x}.{lane}", session.0), format!("{call:?}"));
+                }
             }
         }
     }

@@ -87,7 +87,7 @@ impl World {
 
     /// A copy hands out an entry: it is committed.
     pub(crate) fn note_handed_out(&mut self, id: ProcessId, slot: SlotId, object: ObjectNumber, entry: &Entry) {
-        if matches!(entry.kind, EntryKind::Read(_)) {
+        if !entry.is_logged {
             return;
         }
         let life = self.life(id, slot);
@@ -96,7 +96,9 @@ impl World {
         let index = entry.stamp.index.0;
         self.say(|| format!("p{}        commits {index} of slot {slot}: {}", id.0, shown(&entry.kind)));
         let noted = self.ghost.note_entry(life, (id, slot), index, hash);
-        if let (Ok(true), EntryKind::Call(call)) = (&noted, &entry.kind) {
+        if let (Ok(true), EntryKind::Call(call)) = (&noted, &entry.kind)
+            && !self.is_ephemeral_call(call.call)
+        {
             let once = self.ghost.note_call(life, call.call, index);
             self.judge(once, "no call is applied twice");
         }
@@ -111,12 +113,15 @@ impl World {
         instance: &Instance,
         entry: &Entry,
     ) {
-        if matches!(entry.kind, EntryKind::Read(_)) {
-            return;
-        }
         let (life, index) = (self.life(id, slot), entry.stamp.index.0);
         let found = self.processes[id.0].host.slot(slot).and_then(|copy| Some(copy.objects().get(object)?.hash()));
         let Some(name) = found else { return };
+        if instance.is_ephemeral() {
+            return self.note_ephemeral(id, life, name, instance, entry);
+        }
+        if matches!(entry.kind, EntryKind::Read(_)) {
+            return;
+        }
         if instance.applied() != entry.stamp.index {
             // The image that the copy was made of is of a later moment.
             return;
@@ -143,6 +148,9 @@ impl World {
         for (call, answer) in outcomes.answers.iter().filter(|(_, answer)| answer.index.0 > 0) {
             let told = hash_of(answer);
             let key = (life, *call);
+            if self.is_ephemeral_call(*call) {
+                continue;
+            }
             let known = self.ghost.answers.get(&key);
             let same = known.is_none_or(|(hash, known)| known.index != answer.index || *hash == told);
             // A call that was refused for want of arguments comes again.
@@ -157,6 +165,9 @@ impl World {
     /// A reply that leaves is that of the committed entry.
     pub(crate) fn check_reply(&mut self, id: ProcessId, slot: SlotId, call: CallId, answer: &Answer) {
         self.say(|| format!("p{}        answers {call}: {}", id.0, told(answer)));
+        if self.is_ephemeral_call(call) {
+            return self.check_ephemeral_reply(call, answer);
+        }
         if answer.index.0 == 0 || is_not_created(answer) {
             return;
         }

@@ -58,7 +58,7 @@ pub(crate) enum FromClient {
     Ping,
     Call(ClientCall),
     Cancel(ClientCall),
-    Query(CallId),
+    Query(CallId, usize),
     Ack(CallId),
     /// The session ends.
     Bye(SessionId),
@@ -74,6 +74,8 @@ pub(crate) struct ClientCall {
     pub(crate) construction: Wanted,
     pub(crate) deadline_ms: Option<u64>,
     pub(crate) ack: Option<CallId>,
+    /// Whether it was sent before.
+    pub(crate) retry: bool,
 }
 
 /// A frame to a client.

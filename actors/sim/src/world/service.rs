@@ -140,6 +140,8 @@ impl World {
             method: call.method,
             arguments: call.arguments.clone(),
             construction: made,
+            durability: call.durability,
+            retry: call.again,
             deadline_ms: Some(call.deadline_ms),
             chain: &call.chain,
         };
@@ -230,7 +232,7 @@ impl World {
                 }
             }
             FromClient::Cancel(call) => self.handle_cancel(id, &call),
-            FromClient::Query(call) => self.each_slot(id, call),
+            FromClient::Query(call, object) => self.handle_query(id, call, object),
             FromClient::Ack(call) => {
                 for copy in self.processes[id.0].host.slots_mut().iter_mut().flatten() {
                     copy.handle_ack(call);
@@ -245,14 +247,17 @@ impl World {
     }
 
     /// A question names no object: in this world, lanes name slots.
-    fn each_slot(&mut self, id: ProcessId, call: CallId) {
-        let slot = SlotId(u16::try_from(call.lane.0 % u32::from(N_SLOTS)).unwrap_or(0));
+    fn handle_query(&mut self, id: ProcessId, call: CallId, object: usize) {
+        let target = self.targets[object].clone();
+        let slot = target.slot;
+        let name =
+            ObjectName { hash: target.hash, job: JobId::DEFAULT, object_type: target.object_type, key: &target.key };
         let (seed, now) = (self.draws.number(), self.now);
         let process = &mut self.processes[id.0];
         let (time, is_leased) = (process.now(now, seed), process.has_lease(now));
         let Some(copy) = process.host.slot_mut(slot).filter(|_| is_leased) else { return };
         let mut effects = Vec::new();
-        copy.handle_query(call, time, &mut effects);
+        copy.handle_query(call, (name, target.durability), time, &mut effects);
         self.perform_at(id, slot, effects);
     }
 
@@ -272,6 +277,8 @@ impl World {
             method: call.method,
             arguments: call.arguments,
             construction: call.construction,
+            durability: self.targets[call.object].durability,
+            retry: call.retry,
             deadline_ms: call.deadline_ms,
             chain: &[],
         };

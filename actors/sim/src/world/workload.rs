@@ -7,7 +7,8 @@ use greenroom_actors::objects::{
     SemaphoreObject, TryRecvError,
 };
 use greenroom_actors::{
-    Construction, JobId, NotHeld, Object, ObjectType, SlotId, WaiterId, Wanted, hash_object, slot_of,
+    Construction, Durability, JobId, NotHeld, Object, ObjectType, SlotId, WaiterId, Wanted, hash_object, slot_of,
+    system,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -46,6 +47,8 @@ pub(crate) struct Target {
     pub(crate) construction: Option<Bytes>,
     /// What its calls are recorded for; a relay's are those of the counter that it calls.
     pub(crate) history: ObjectIndex,
+    /// What handles of it say about its copies.
+    pub(crate) durability: Option<Durability>,
 }
 
 impl Target {
@@ -133,9 +136,36 @@ impl World {
             self.add::<ChannelObject>(Kind::Channel, number, Some(encode(&(1_u64, kind))), recorded);
             self.add::<Pool>(Kind::Pool, number, None, Recorded::Queue { capacity: None });
         }
+        self.system_history = Some(self.history.object("made anew", Recorded::Counter { initial: 0 }));
+        if self.draws.one_in(2) {
+            self.add_ephemerals();
+        }
         for number in 0..20 {
             self.add::<PromiseObject>(Kind::Promise, number, Some(encode(&(1_u64,))), Recorded::Promise);
         }
+    }
+
+    /// Objects whose handles say that they are ephemeral.
+    fn add_ephemerals(&mut self) {
+        const NUMBER: usize = 100;
+        let first = self.targets.len();
+        self.add::<CounterObject>(Kind::Counter, NUMBER, None, Recorded::Counter { initial: 0 });
+        let made = Some(encode(&(1_u64, encode(&0_i64))));
+        self.add::<CellObject>(Kind::Cell, NUMBER, made, Recorded::Register { initial: 0 });
+        self.add::<Pool>(Kind::Pool, NUMBER, None, Recorded::Queue { capacity: None });
+        let made = Some(encode(&(2_u32,)));
+        self.add::<BarrierObject>(Kind::Barrier, NUMBER, made, Recorded::Barrier { parties: 2 });
+        for target in &mut self.targets[first..] {
+            target.durability = Some(Durability::Ephemeral);
+        }
+    }
+
+    /// The call that makes an object anew that was lost, or deletes it so that the next call makes it.
+    pub(crate) fn make_anew(&mut self, target: usize) -> Plan {
+        let methods = [system::CREATE, system::CREATE, system::FORCE_NEW, system::DELETE];
+        let method = methods[usize::try_from(self.draws.below(4)).unwrap_or(0)];
+        let recorded = Call::Counter(CounterCall::Get);
+        Plan { target, method, arguments: Bytes::new(), recorded, parks: false, ends_by_itself: true }
     }
 
     fn add_counter(&mut self, number: usize) {
@@ -152,7 +182,16 @@ impl World {
         let hash = hash_object(JobId::DEFAULT, T::NAME, &key);
         let slot = slot_of(hash, usize::from(N_SLOTS));
         let history = self.history.object(format!("{}/{key}", T::NAME), recorded);
-        self.targets.push(Target { kind, key, hash, slot, object_type: T::TYPE, construction, history });
+        self.targets.push(Target {
+            kind,
+            key,
+            hash,
+            slot,
+            object_type: T::TYPE,
+            construction,
+            history,
+            durability: None,
+        });
     }
 
     /// A random call of a random object.
