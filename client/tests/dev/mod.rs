@@ -32,8 +32,13 @@ impl Dev {
 
     /// With further arguments, which count more than those of others.
     pub fn with(arguments: &[&str]) -> Self {
+        Self::with_environment(arguments, &[])
+    }
+
+    /// With further arguments, and variables for the nodes.
+    pub fn with_environment(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut dev = command(GREENROOM);
-        dev.args(["dev", "--shards", "2", "--port", "0"]).args(arguments);
+        dev.args(["dev", "--shards", "2", "--port", "0"]).args(arguments).envs(variables.iter().copied());
         let mut process = Running::start(dev.env("GREENROOM_SLOTS", N_SLOTS.to_string()));
         let cluster = process.line("export GREENROOM_CLUSTER=");
         let number = |line: String| line.rsplit(' ').next().and_then(|word| word.parse().ok()).expect("is a number");
