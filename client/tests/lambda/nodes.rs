@@ -35,6 +35,7 @@ fn a_node_dies_while_functions_wait_and_all_come_through() {
         let threads: Vec<_> = (0..FUNCTIONS).map(|_| stage.spawn(meet::call(parties))).collect();
         let gate = Barrier::named("gate", parties);
         long_until("all wait", || gate.waiting() == Ok(FUNCTIONS));
+        long_until("every slot has its copies", || dev.status()["cluster"]["slots_short"] == 0);
         dev.kill(1);
         // The last party comes when the node is gone.
         let was_leader = gate.wait().expect("passes").is_leader();
