@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::arrival::{Limits, Now};
-use crate::ids::{Epoch, NodeId, ShardId, SlotId};
+use crate::ids::{ClusterId, Epoch, NodeId, ShardId, SlotId};
 use crate::images::Images;
 use crate::object::Registry;
 use crate::objects_table::ObjectTable;
@@ -48,6 +48,8 @@ pub struct Host {
     patience: Patience,
     view: Arc<View>,
     slots: Vec<Option<Slot>>,
+    /// The generation of the last copy that was here, by slot.
+    had: Vec<Option<u32>>,
     images: Images,
     /// The objects of slots that have gone.
     gone: Vec<ObjectTable>,
@@ -62,9 +64,9 @@ impl Host {
     /// A host without slots.
     pub fn new(me: NodeId, share: Share, limits: Limits, patience: Patience) -> Self {
         let view = Arc::new(View::default());
-        let (slots, images, gone) = (Vec::new(), Images::default(), Vec::new());
+        let (slots, had, images, gone) = (Vec::new(), Vec::new(), Images::default(), Vec::new());
         let (dropped_ms, seen_ms, on_time_since_ms) = (0, 0, 0);
-        Self { me, share, limits, patience, view, slots, images, gone, dropped_ms, seen_ms, on_time_since_ms }
+        Self { me, share, limits, patience, view, slots, had, images, gone, dropped_ms, seen_ms, on_time_since_ms }
     }
 
     /// The view that was installed last.
@@ -94,10 +96,12 @@ impl Host {
 
     /// Takes a newer view: copies begin, order, follow or go, as it says.
     pub fn install(&mut self, view: Arc<View>, now: Now, out: &mut Vec<(SlotId, Effect)>) {
-        if view.version <= self.view.version && view.cluster == self.view.cluster {
+        // A view of no cluster is what a node has that knows nothing yet: it takes nothing from one that knows.
+        if view.version <= self.view.version && (view.cluster == self.view.cluster || view.cluster == ClusterId(0)) {
             return;
         }
         self.slots.resize_with(view.slots.len(), || None);
+        self.had.resize(view.slots.len(), None);
         let mut effects = Vec::new();
         for (id, placement) in view.iter() {
             if shard_of(id, usize::from(self.share.n_shards)) != self.share.shard {
@@ -117,7 +121,10 @@ impl Host {
 
     fn place(&mut self, id: SlotId, placement: &Placement, copies: u8, now: Now, out: &mut Vec<Effect>) {
         let (me, limits) = (self.me, self.limits);
-        let Some(copy) = self.slots.get_mut(usize::from(id.0)) else { return };
+        let (Some(copy), Some(had)) = (self.slots.get_mut(usize::from(id.0)), self.had.get_mut(usize::from(id.0)))
+        else {
+            return;
+        };
         if copy.as_ref().is_some_and(|slot| placement.epoch < slot.epoch()) {
             // Another copy has told more than this view says; a later one will say it too.
             return;
@@ -133,7 +140,8 @@ impl Host {
             self.gone.push(slot.dismissed(out));
         }
         match copy {
-            None if leads && placement.in_sync == [me] => {
+            // Whoever had a copy of this data and is told to order alone has lost it, and must not begin anew in silence.
+            None if leads && placement.in_sync == [me] && *had != Some(placement.generation) => {
                 // Nobody else has it, and this node never had: the slot begins.
                 let mut slot = Slot::new(id, placement.epoch, limits, now);
                 slot.lead(placement, me, out);
@@ -145,6 +153,7 @@ impl Host {
             Some(slot) => slot.follow_in(placement.epoch, out),
         }
         if let Some(slot) = copy {
+            *had = Some(placement.generation);
             slot.has_counted |= counts;
             slot.generation = placement.generation;
             slot.copies = copies;

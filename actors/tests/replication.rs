@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 use cluster::{Cluster, made_with};
 use greenroom::objects::{BarrierObject, CounterObject, CounterObjectHandle};
 use greenroom::{
-    CallId, Error, Fault, JobId, Lane, Object, ObjectName, PeerBody, Refusal, Sequence, SessionId, Targets, Turn,
-    ViewCommand, Waiter, Wanted, hash_object,
+    CallId, Error, Fault, JobId, Lane, Object, ObjectName, PeerBody, Refusal, Sequence, SessionId, Slot, Targets, Turn,
+    View, ViewCommand, Waiter, Wanted, hash_object,
 };
 use greenroom_macros::object;
 use serde::{Deserialize, Serialize};
@@ -272,6 +272,27 @@ fn a_copy_that_has_met_a_later_epoch_takes_no_view_of_an_earlier_one() {
     cluster.deliver_all();
     cluster.install_on(old, &stale);
     assert!(!cluster.hosts[&old].slot(slot).unwrap().is_serving(), "two nodes would serve the slot");
+}
+
+#[test]
+fn a_node_begins_no_slot_anew_of_which_it_had_the_only_copy() {
+    let mut cluster = Cluster::new(1, 1);
+    let (slot, node) = (cluster.slot_of::<CounterObject>("hits"), cluster.primary_of::<CounterObject>("hits"));
+    let add = cluster.send::<CounterObject>(1, "hits", "add", &(5_i64,));
+    cluster.settle();
+    assert_eq!(cluster.value::<i64>(add), 5);
+    // A view of a node that knows nothing yet takes nothing away.
+    cluster.install_on(node, &View::default());
+    assert!(cluster.hosts[&node].slot(slot).is_some());
+    // However the copy was lost: it is not served as if there had never been anything.
+    cluster.hosts.get_mut(&node).unwrap().slots_mut()[usize::from(slot.0)] = None;
+    cluster.join("late");
+    assert!(cluster.hosts[&node].slot(slot).is_none(), "an acknowledged call would be gone in silence");
+    // What an operator gives up begins anew, in another generation.
+    let placement = &mut cluster.view.slots[usize::from(slot.0)];
+    placement.generation += 1;
+    cluster.join("later");
+    assert!(cluster.hosts[&node].slot(slot).is_some_and(Slot::is_serving));
 }
 
 #[test]
