@@ -5,13 +5,17 @@
 //! `handle_outcomes` keeps the replies, and the primary sends them.
 //! With one copy, an entry is committed as soon as it is appended.
 
+mod abandoned;
 mod alone;
+mod endings;
 mod following;
 pub(crate) mod image;
+mod installing;
 mod leading;
 pub(crate) mod log;
 mod ordering;
 mod outcomes;
+mod shipping;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,28 +23,23 @@ use bytes::Bytes;
 
 use crate::arrival::{Arrival, Limits, Now};
 use crate::caller::{SYSTEM_METHODS_FROM, system};
-use crate::durability::Durability;
-use crate::entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall, Wanted};
+use crate::entry::{CallEntry, Entry, EntryKind, GiveUp, NestedCall};
 use crate::error::{Fault, Refusal};
 use crate::ids::{CallId, Epoch, JobId, Lane, LogIndex, NodeId, Owner, Sequence, SessionId, SlotId, WaiterId};
 use crate::object::Access;
-use crate::objects_table::{ObjectName, ObjectNumber, ObjectTable};
+use crate::objects_table::{ObjectNumber, ObjectTable};
 use crate::peer::PeerMessage;
-use crate::replies::{Abandoned, Admission, Answer, ENDED_FOR_MS, ReplyTable};
+use crate::replies::{Admission, Answer, ReplyTable};
 use crate::turn::Stamp;
 use crate::view::ViewCommand;
-use crate::wire::AttemptEnd;
 
 use alone::Alone;
 use following::Following;
 use leading::Leading;
-use log::{Item, Log, LogPlace};
+use log::{Log, LogPlace};
 
 /// Spreads the turns of one batch over the seeds (2^64 divided by the golden ratio).
 const SEED_STEP: u64 = 0x9E37_79B9_7F4A_7C15;
-
-/// How long a call of an object that was cancelled before it came is remembered; no nested call lives longer.
-const KILLED_FOR_MS: u64 = 2 * crate::instance::NESTED_TIMEOUT_MS;
 
 /// What a slot asks of its shard.
 #[derive(Debug)]
@@ -248,98 +247,6 @@ impl Slot {
         }
     }
 
-    /// The caller of `call` has given up: its wait ends, or what it was granted is taken back.
-    ///
-    /// A call that has not arrived yet will not be run when it does.
-    pub fn handle_cancel(&mut self, call: CallId, name: ObjectName<'_>, now: Now, out: &mut Vec<Effect>) {
-        if self.check_serving().is_err() || !self.replies.may_be_of(call, name.hash) {
-            // The object of a cancel that names another one would take back what that one granted.
-            return;
-        }
-        match self.replies.give_up(call) {
-            Abandoned::Unseen => self.kill(call, Fault::Cancelled, now, out),
-            Abandoned::Running { index, method } => {
-                let Some(object) = self.objects.find(name) else { return };
-                let cancel = EntryKind::Cancel { call, waiter: WaiterId(index.0), method, why: GiveUp::Cancelled };
-                self.order(object, cancel, now, out);
-            }
-            Abandoned::Answered { index, method, body: granted } => {
-                let Some(object) = self.objects.find(name) else { return };
-                if self.takes_back(object) {
-                    let take_back = EntryKind::TakeBack { call, grant: WaiterId(index.0), method, granted };
-                    self.order(object, take_back, now, out);
-                }
-            }
-            Abandoned::Nothing => {}
-        }
-    }
-
-    /// Tells a caller that has given up that its lane is free, unless the call still runs: its answer will tell.
-    pub fn confirm_cancel(&self, call: CallId, out: &mut Vec<Effect>) {
-        if matches!(self.replies.admission(call), Admission::Stale | Admission::Busy) {
-            let answer = Answer { applied: false, index: LogIndex(0), result: Err(Fault::Cancelled) };
-            out.push(Effect::Reply { call, answer });
-        }
-    }
-
-    /// Whether the object wants to know that nobody has taken what a call was granted.
-    fn takes_back(&self, object: ObjectNumber) -> bool {
-        self.objects.get(object).is_some_and(|entry| entry.object_type().hooks.grant_cancelled.is_some())
-    }
-
-    /// What became of `call` of that object? One that was never accepted never will be: a lane only moves forward.
-    pub fn handle_query(
-        &mut self,
-        call: CallId,
-        (name, durability): (ObjectName<'_>, Option<Durability>),
-        now: Now,
-        out: &mut Vec<Effect>,
-    ) {
-        if let Err(refusal) = self.check_serving() {
-            return out.push(refused(call, refusal));
-        }
-        match self.replies.admission(call) {
-            Admission::Running(_) => {}
-            Admission::Done(answer) => out.push(Effect::Reply { call, answer }),
-            Admission::New => self.kill(call, self.fate(name, durability), now, out),
-            Admission::Busy => out.push(refused(call, busy())),
-            Admission::Stale => out.push(refused(call, Refusal::Stale)),
-        }
-    }
-
-    /// What became of `call`, of a session that has ended on this shard? One that was never accepted never will be.
-    ///
-    /// # Errors
-    /// [`Refusal::SessionEnded`] when that is not known any more, or not yet. That this copy takes no calls now.
-    pub fn handle_late_query(
-        &mut self,
-        call: CallId,
-        (name, durability): (ObjectName<'_>, Option<Durability>),
-        now: Now,
-        out: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
-        self.check_serving()?;
-        match self.replies.admission(call) {
-            Admission::New if self.replies.knows(call.session) => {
-                self.kill(call, self.fate(name, durability), now, out);
-            }
-            Admission::Done(answer) => out.push(Effect::Reply { call, answer }),
-            Admission::New | Admission::Running(_) | Admission::Busy | Admission::Stale => {
-                return Err(Refusal::SessionEnded);
-            }
-        }
-        Ok(())
-    }
-
-    /// Answers a call that was never accepted, for good: it will not be run when it comes.
-    fn kill(&mut self, call: CallId, fault: Fault, now: Now, out: &mut Vec<Effect>) {
-        if self.replies.admission(call) != Admission::New {
-            return;
-        }
-        let expires_ms = now.ms.saturating_add(KILLED_FOR_MS);
-        self.append(Item::Kill { call, fault, expires_ms }, now, out);
-    }
-
     /// The caller has the reply of `call`.
     pub fn handle_ack(&mut self, call: CallId) {
         self.replies.acknowledge(call);
@@ -356,66 +263,6 @@ impl Slot {
     ) {
         if self.check_serving().is_ok() {
             self.order(object, EntryKind::Then { lane, sequence, result }, now, out);
-        }
-    }
-
-    /// A session has ended: every object that it concerns is told, once, in order.
-    ///
-    /// An attempt of a cloud thread may come back until `ends_ms`: so long its end is remembered at least.
-    pub fn handle_session_end(&mut self, session: SessionId, ends_ms: Option<u64>, now: Now, out: &mut Vec<Effect>) {
-        if self.check_serving().is_err() {
-            return;
-        }
-        self.release(session, now, out);
-        // Sessions of objects end by time: their calls have deadlines, and may be retried until then.
-        if !session.is_object() && self.replies.knows(session) && !self.replies.has_ended(session) {
-            let until_ms = remembered_until(ends_ms, now);
-            self.append(Item::EndSession { session, until_ms, asked: None }, now, out);
-        }
-    }
-
-    /// An attempt of a cloud thread has ended, as `asked` says: what it holds here is released, and its later calls are refused.
-    ///
-    /// That is answered once every copy that counts has it.
-    pub fn handle_attempt_end(&mut self, asked: CallId, end: AttemptEnd, now: Now, out: &mut Vec<Effect>) {
-        if let Err(refusal) = self.check_serving() {
-            return out.push(refused(asked, refusal));
-        }
-        let session = end.session;
-        let is_known = self.replies.knows(session) || self.owners.contains_key(&Owner::Session(session));
-        if !is_known && !end.fence {
-            return out.push(Effect::Reply { call: asked, answer: ordering::done() });
-        }
-        self.release(session, now, out);
-        let until_ms = remembered_until(end.ends_ms, now);
-        self.append(Item::EndSession { session, until_ms, asked: Some(asked) }, now, out);
-    }
-
-    /// Tells each object that concerns the session that it has ended.
-    fn release(&mut self, session: SessionId, now: Now, out: &mut Vec<Effect>) {
-        let owner = Owner::Session(session);
-        for object in self.owners.get(&owner).cloned().unwrap_or_default() {
-            self.order(object, EntryKind::OwnerGone(owner), now, out);
-        }
-    }
-
-    /// A job has ended: its objects go.
-    pub fn handle_job_end(&mut self, job: JobId, now: Now, out: &mut Vec<Effect>) {
-        if self.check_serving().is_err() {
-            return;
-        }
-        for object in self.objects.of_job(job) {
-            let entry = CallEntry {
-                call: CallId::default(),
-                owner: Owner::Session(CallId::default().session),
-                method: system::DELETE,
-                arguments: Bytes::new(),
-                construction: Wanted::Anything,
-                durability: None,
-                deadline_ms: None,
-                chain: Box::default(),
-            };
-            self.order(object, EntryKind::Call(entry), now, out);
         }
     }
 
@@ -479,11 +326,6 @@ impl Slot {
         self.objects.note_queued(object);
         out.push(Effect::Apply { object, entry: self.unlogged(stamp, EntryKind::Read(entry)) });
     }
-}
-
-/// Until when the end of a session is remembered that may come back until `ends_ms`.
-fn remembered_until(ends_ms: Option<u64>, now: Now) -> u64 {
-    ends_ms.map_or(now.ms, |ends_ms| ends_ms.max(now.ms)).saturating_add(ENDED_FOR_MS)
 }
 
 /// Tells a caller that nobody knows what became of a call.

@@ -1,6 +1,6 @@
 //! A copy that follows: it holds what the primary ships, and applies what is committed.
 
-use super::image::Installing;
+use super::installing::Installing;
 use super::log::LogPlace;
 use super::{Effect, Role, Slot};
 use crate::arrival::Limits;
