@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::caller::SYSTEM_METHODS_FROM;
+use crate::caller::{SYSTEM_METHODS_FROM, system};
 use crate::durability::Durability;
 use crate::entry::Wanted;
 use crate::error::Refusal;
@@ -67,7 +67,9 @@ impl Arrival<'_> {
             return Err(Refusal::Expired);
         }
         let (object_type, method) = (self.object.object_type, self.method);
-        if method < SYSTEM_METHODS_FROM && usize::from(method) >= object_type.methods.len() {
+        // No caller may ask for what only a slot puts in the place of a call.
+        let is_unknown = method < SYSTEM_METHODS_FROM && usize::from(method) >= object_type.methods.len();
+        if is_unknown || method == system::CREATE_ANEW {
             return Err(Refusal::UnknownMethod { name: object_type.name.to_owned(), method });
         }
         if self.chain.contains(&self.object.hash) {
