@@ -190,5 +190,5 @@ fn two_types_of_one_name_are_refused_in_every_role() {
 fn a_role_that_is_none_is_refused() {
     let said = run(bounded().env("GREENROOM_ROLE", "worker"));
     assert_eq!(said.status, Some(2));
-    assert!(said.err.contains("GREENROOM_ROLE is `worker`: it is `driver` or `node`"), "{said:?}");
+    assert!(said.err.contains("GREENROOM_ROLE is `worker`: it is `driver`, `node` or `function`"), "{said:?}");
 }
